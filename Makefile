@@ -1,0 +1,38 @@
+# Everything runs in its own virtual environment; nothing but Python 3.10+, git and make is needed.
+PYTHON ?= python3
+VENV   ?= .venv
+# The version that the numbers in the README were measured with. `make demo TORCH=torch` takes the newest.
+TORCH  ?= torch==2.13.0
+BIN    := $(VENV)/bin
+
+.PHONY: install test real demo lint types clean help
+
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+
+install: $(VENV)/.installed ## create the virtual environment and install the project with its developer tools
+
+$(VENV)/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	@touch $@
+
+test: install ## run the test suite (set REFINE_MOTION_SHARED for the tests on real weights and videos)
+	$(BIN)/python -m pytest
+
+real: install ## refine the real RAFT-small on real videos and print its error before and after (needs REFINE_MOTION_SHARED)
+	$(BIN)/python -m pytest -m real_run -s
+
+demo: install ## the main job from start to end on a small procedural clip, with a table and a picture
+	$(BIN)/refine-motion demo
+
+lint: install ## style
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: install ## static types
+	$(BIN)/mypy
+
+clean: ## remove the virtual environment and everything that was made
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

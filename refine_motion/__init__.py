@@ -1,0 +1,1 @@
+"""Refine pre-trained motion models on your own unlabelled videos (arXiv 2401.00850)."""

@@ -1,0 +1,1 @@
+"""Ground truth in its official layouts, and evaluation against it."""

@@ -1,0 +1,1 @@
+"""The command line: LightningCLI and one file per extra command."""

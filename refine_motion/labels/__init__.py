@@ -1,0 +1,1 @@
+"""Stage 1: the frozen teacher's verified pseudo-labels, their evidence, filters and store."""

@@ -1,0 +1,1 @@
+"""Motion models behind one contract, and the weight files they load."""

@@ -1,0 +1,1 @@
+"""Tensor maths of motion with no network in it: sampling, correlation, cycle consistency."""

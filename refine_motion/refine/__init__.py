@@ -1,0 +1,1 @@
+"""Stage 2: the student learns to reproduce the pseudo-labels."""

@@ -1,0 +1,1 @@
+"""Videos: found, probed once, cut into clips, read as frames, written."""
