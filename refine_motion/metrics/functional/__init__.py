@@ -1,0 +1,1 @@
+"""Pure functions behind the metrics: tensors in, tensors out, no state."""

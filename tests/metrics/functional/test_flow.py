@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from refine_motion.metrics.functional.flow import (
+    boundary_end_point_error,
+    end_point_error,
+    end_point_error_map,
+    fl_all,
+    known_pixels,
+    near_motion_boundary,
+    outliers,
+    pixel_accuracy,
+    speed_end_point_error,
+)
+
+
+def along_x(*values: float) -> torch.Tensor:
+    return torch.stack([torch.tensor([values]), torch.zeros(1, len(values))])
+
+
+class TestAgainstOfficialCode:
+    def test_sintel_and_kitti(self, reference: Path):
+        data = np.load(reference / "flow_metrics.npz")
+        pred, target, valid = (torch.from_numpy(data[key]) for key in ("flow_pred", "flow_gt", "valid"))
+        printed = data["sintel_epe_1px_3px_5px_printed"]
+        assert end_point_error(pred, target).item() == pytest.approx(float(data["sintel_epe_all_pixels"]), rel=1e-5)
+        for threshold, value in zip((1, 3, 5), printed[1:], strict=True):
+            assert pixel_accuracy(pred, target, threshold).item() == pytest.approx(value, abs=1e-6)
+        assert end_point_error(pred, target, valid).item() == pytest.approx(float(data["epe_pooled_valid"]), rel=1e-5)
+        assert fl_all(pred, target, valid).item() == pytest.approx(float(data["kitti_fl_all_percent"]), rel=1e-5)
+
+    def test_numbers_of_the_training_loop(self, reference: Path):
+        data = np.load(reference / "raft_sequence_loss.npz")
+        pred, target = torch.from_numpy(data["flow_preds"][-1]), torch.from_numpy(data["flow_gt"])
+        # The official loop leaves out vectors of 400 px and more.
+        valid = torch.from_numpy(data["valid"] >= 0.5) & (target.norm(dim=1) < 400)
+        ours = [end_point_error(pred, target, valid), *(pixel_accuracy(pred, target, k, valid) for k in (1, 3, 5))]
+        np.testing.assert_allclose(torch.stack(ours).numpy(), data["metric_epe_1px_3px_5px"], rtol=1e-6)
+
+
+class TestOutliers:
+    @pytest.mark.parametrize(
+        ("error", "speed", "expected"), [(3, 1, False), (4, 80, False), (4, 79, True), (4, 0, True)]
+    )
+    def test_both_limits_are_strict(self, error: float, speed: float, expected: bool):
+        assert outliers(along_x(speed + error), along_x(speed)).item() is expected
+
+    def test_not_a_number_is_an_outlier(self):
+        assert outliers(along_x(math.nan), along_x(1.0)).item() is True
+
+
+class TestPixelAccuracy:
+    def test_the_limit_itself_is_outside(self):
+        assert pixel_accuracy(along_x(3.0), along_x(0.0), 3).item() == 0
+        assert pixel_accuracy(along_x(2.999), along_x(0.0), 3).item() == 1
+
+
+class TestSpeed:
+    def test_bins_share_no_pixel_and_leave_none_out(self):
+        target = along_x(0.0, 9.99, 10.0, 39.99, 40.0, 500.0)
+        pred = target + along_x(1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+        bins = [(0, 10), (10, 40), (40, math.inf)]
+        values = [speed_end_point_error(pred, target, low, high).item() for low, high in bins]
+        assert values == pytest.approx([1.5, 3.5, 5.5], abs=1e-5)
+
+    def test_an_empty_bin_is_nan(self):
+        assert math.isnan(speed_end_point_error(along_x(0.0), along_x(1.0), 10, 40).item())
+
+
+class TestKnownPixels:
+    def test_a_mask_that_would_broadcast_is_refused(self):
+        with pytest.raises(ValueError, match="valid has shape"):
+            known_pixels(torch.zeros(3, 2, 4, 5), torch.ones(3, 1, 4, 5))
+
+    def test_unknown_flow_of_middlebury_is_left_out(self):
+        assert known_pixels(along_x(1.0, 1e10, 999.0)).tolist() == [[True, False, True]]
+
+    def test_numbers_serve_as_a_mask(self):
+        assert known_pixels(along_x(1.0, 1.0), torch.tensor([[1.0, 0.0]])).tolist() == [[True, False]]
+
+
+class TestMotionBoundary:
+    def test_a_square_is_surrounded_by_a_ring_of_five_pixels_on_each_side(self):
+        target = torch.zeros(1, 2, 60, 60)
+        target[:, 1, 20:40, 20:40] = -1.5
+        near = near_motion_boundary(target)[0]
+        # On the boundary: 19|20 and 39|40 in both axes; dilated by 5 (the corner outside is 4-connected to no edge).
+        expected = torch.zeros(60, 60, dtype=torch.bool)
+        for y in range(60):
+            for x in range(60):
+                on = [
+                    (j, i)
+                    for j in range(max(y - 5, 19), min(y + 5, 40) + 1)
+                    for i in range(max(x - 5, 19), min(x + 5, 40) + 1)
+                    if (j in (19, 20, 39, 40) and 20 <= i < 40) or (i in (19, 20, 39, 40) and 20 <= j < 40)
+                ]
+                expected[y, x] = bool(on)
+        assert torch.equal(near, expected)
+        assert not near[30, 30]
+        assert near[14, 30]
+        assert not near[13, 30]
+
+    def test_a_step_of_exactly_one_pixel_is_none(self):
+        assert not near_motion_boundary(along_x(0.0, 1.0, 2.0, 3.0)).any()
+        assert near_motion_boundary(along_x(0.0, 1.01)).all()
+
+    def test_unknown_truth_makes_no_boundary(self):
+        target = torch.zeros(2, 20, 20)
+        target[:, 5:9, 5:9] = 1e10
+        assert not near_motion_boundary(target).any()
+        target[:, 5:9, 5:9] = 50.0
+        valid = torch.ones(20, 20, dtype=torch.bool)
+        valid[5:9, 5:9] = False
+        assert not near_motion_boundary(target, valid).any()
+        assert near_motion_boundary(target).any()
+
+    def test_samples_of_a_batch_do_not_touch(self):
+        target = torch.zeros(2, 2, 12, 12)
+        target[1, 0, :, 6:] = 3
+        assert torch.equal(near_motion_boundary(target)[0], torch.zeros(12, 12, dtype=torch.bool))
+        assert torch.equal(near_motion_boundary(target)[1], near_motion_boundary(target[1]))
+
+    def test_the_error_far_away_does_not_count(self):
+        target = along_x(*[0.0] * 20, *[2.0] * 20)
+        pred = target.clone()
+        pred[0, 0, 0] = 100
+        assert boundary_end_point_error(pred, target).item() == 0
+
+
+def test_shapes_are_checked():
+    with pytest.raises(ValueError, match="differ in shape"):
+        end_point_error_map(torch.zeros(1, 2, 4, 5), torch.zeros(2, 2, 4, 5))
+    with pytest.raises(ValueError, match="a flow has shape"):
+        end_point_error_map(torch.zeros(3, 4, 5), torch.zeros(3, 4, 5))

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from refine_motion.metrics.flow import (
+    BoundaryEndPointError,
+    EndPointError,
+    FlAll,
+    PixelAccuracy,
+    SpeedEndPointError,
+    flow_metrics,
+)
+from refine_motion.metrics.functional import flow as functional
+
+
+def some_flow(images: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    target = torch.randn(images, 2, 20, 30, generator=generator) * torch.logspace(-1, 2, images)[:, None, None, None]
+    pred = target + torch.randn(target.shape, generator=generator) * 3
+    return pred, target, torch.rand(images, 20, 30, generator=generator) > 0.3
+
+
+class TestAgainstOfficialCode:
+    def test_protocols_of_sintel_and_kitti(self, reference: Path):
+        data = np.load(reference / "flow_metrics.npz")
+        pred, target, valid = (torch.from_numpy(data[key]) for key in ("flow_pred", "flow_gt", "valid"))
+        pooled, per_image, fl = EndPointError(), EndPointError(average="images"), FlAll()
+        for i in range(len(pred)):
+            pooled.update(pred[i], target[i])
+            per_image.update(pred[i], target[i], valid[i])
+            fl.update(pred[i], target[i], valid[i])
+        assert pooled.compute().item() == pytest.approx(float(data["sintel_epe_all_pixels"]), rel=1e-5)
+        assert per_image.compute().item() == pytest.approx(float(data["kitti_epe_mean_of_image_means"]), rel=1e-5)
+        assert fl.compute().item() == pytest.approx(float(data["kitti_fl_all_percent"]), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("metric", "function"),
+    [
+        (EndPointError(), functional.end_point_error),
+        (PixelAccuracy(3), lambda p, t, v: functional.pixel_accuracy(p, t, 3, v)),
+        (FlAll(), functional.fl_all),
+        (SpeedEndPointError(10, 40), lambda p, t, v: functional.speed_end_point_error(p, t, 10, 40, v)),
+        (BoundaryEndPointError(), functional.boundary_end_point_error),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_batches_add_up_to_the_function_of_all_pixels(metric, function):
+    pred, target, valid = some_flow()
+    for part in (slice(0, 1), slice(1, 4), slice(4, 6)):
+        metric.update(pred[part], target[part], valid[part])
+    assert metric.compute().item() == pytest.approx(function(pred, target, valid).item(), rel=1e-6)
+
+
+class TestAggregation:
+    def test_images_of_different_weight(self):
+        pred, target = torch.zeros(2, 2, 1, 4), torch.zeros(2, 2, 1, 4)
+        pred[0, 0], pred[1, 0] = 1.0, 10.0
+        valid = torch.tensor([[[True, True, True, True]], [[True, False, False, False]]])
+        pooled, per_image = EndPointError(), EndPointError(average="images")
+        pooled.update(pred, target, valid)
+        per_image.update(pred, target, valid)
+        assert pooled.compute().item() == pytest.approx(14 / 5, rel=1e-6)
+        assert per_image.compute().item() == pytest.approx(5.5, rel=1e-6)
+
+    @pytest.mark.parametrize("average", ["pixels", "images"])
+    def test_images_without_truth_are_counted_and_left_out(self, average):
+        metric = EndPointError(average=average)
+        metric.update(torch.ones(2, 3, 3), torch.zeros(2, 3, 3), torch.zeros(3, 3, dtype=torch.bool))
+        assert math.isnan(metric.compute().item())
+        metric.update(torch.ones(2, 3, 3), torch.zeros(2, 3, 3))
+        assert metric.compute().item() == pytest.approx(math.sqrt(2), rel=1e-6)
+        assert metric.skipped_images == 1
+
+    def test_unknown_average_is_refused(self):
+        with pytest.raises(ValueError, match="average is"):
+            EndPointError(average="videos")  # type: ignore[arg-type]
+
+    def test_nan_outside_the_mask_does_no_harm_and_inside_stays_visible(self):
+        pred = torch.zeros(2, 1, 2)
+        pred[:, 0, 1] = math.nan
+        metric = EndPointError()
+        metric.update(pred, torch.zeros(2, 1, 2), torch.tensor([[True, False]]))
+        assert metric.compute().item() == 0
+        metric.update(pred, torch.zeros(2, 1, 2))
+        assert math.isnan(metric.compute().item())
+
+
+class TestPrecision:
+    def test_small_errors_still_count_after_a_hundred_million_pixels(self):
+        metric = EndPointError()
+        large, small = torch.zeros(1, 2, 1000, 1000), torch.zeros(1, 2, 10, 10)
+        large[:, 1], small[:, 0] = 1.0, 0.01
+        for _ in range(100):
+            metric.update(large, torch.zeros_like(large))
+        # Then images whose errors add up to 1 px each: less than the 8 px to which a float32 sum of 10^8 is rounded.
+        for _ in range(2000):
+            metric.update(small, torch.zeros_like(small))
+        expected = (1e8 + 2000) / (1e8 + 200_000)
+        assert metric.compute().item() == pytest.approx(expected, rel=1e-7)
+
+    def test_no_state_needs_float64(self):
+        assert {value.dtype for value in EndPointError().metric_state.values()} == {torch.int64, torch.float32}
+
+
+def _score_half(rank: int, init_file: str, out: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{init_file}", rank=rank, world_size=2)
+    pred, target, valid = some_flow()
+    metrics = flow_metrics()
+    for i in range(rank, len(pred), 2):
+        metrics.update(pred[i], target[i], valid[i])
+    values = metrics.compute()
+    if rank == 0:
+        torch.save(values, out)
+    dist.destroy_process_group()
+
+
+class TestMerging:
+    @pytest.mark.skipif(not (dist.is_available() and hasattr(os, "fork")), reason="needs torch.distributed and fork")
+    def test_two_processes_with_halves_equal_one_with_all(self, tmp_path: Path):
+        out = tmp_path / "values.pt"
+        mp.start_processes(_score_half, args=(str(tmp_path / "init"), str(out)), nprocs=2, start_method="fork")
+        metrics = flow_metrics()
+        metrics.update(*some_flow())
+        expected, merged = metrics.compute(), torch.load(out, weights_only=True)
+        assert merged.keys() == expected.keys()
+        for name, value in expected.items():
+            assert merged[name].item() == pytest.approx(value.item(), rel=1e-6), name
+
+    def test_merge_state(self):
+        pred, target, valid = some_flow()
+        first, second, both = EndPointError(), EndPointError(), EndPointError()
+        first.update(pred[:2], target[:2], valid[:2])
+        second.update(pred[2:], target[2:], valid[2:])
+        both.update(pred, target, valid)
+        first.merge_state(second)
+        assert first.compute().item() == pytest.approx(both.compute().item(), rel=1e-7)
+
+    def test_forward_gives_the_batch_and_keeps_the_sum(self):
+        pred, target, valid = some_flow()
+        metric = EndPointError()
+        metric(pred[:3], target[:3], valid[:3])
+        batch = metric(pred[3:], target[3:], valid[3:])
+        assert batch.item() == pytest.approx(
+            functional.end_point_error(pred[3:], target[3:], valid[3:]).item(), rel=1e-6
+        )
+        assert metric.compute().item() == pytest.approx(
+            functional.end_point_error(pred, target, valid).item(), rel=1e-6
+        )
+
+
+class TestCollection:
+    def test_a_first_batch_that_looks_alike_does_not_merge_the_metrics(self):
+        metrics = flow_metrics()
+        slow, fast = torch.ones(1, 2, 4, 4), torch.full((1, 2, 4, 4), 100.0)
+        metrics.update(slow + 0.5, slow)
+        metrics.update(fast + 2, fast)
+        values = metrics.compute()
+        assert values["epe_s0_10"].item() == pytest.approx(math.sqrt(0.5), rel=1e-6)
+        assert values["epe_s40"].item() == pytest.approx(math.sqrt(8), rel=1e-6)
+        assert values["px1_acc"].item() == 0.5
+        assert values["px3_acc"].item() == 1.0
+        assert math.isnan(values["epe_s10_40"].item())
+        assert math.isnan(values["epe_boundary"].item())
+
+    def test_names(self):
+        assert set(flow_metrics().keys()) == {
+            *("epe", "px1_acc", "px3_acc", "px5_acc", "fl_all"),
+            *("epe_s0_10", "epe_s10_40", "epe_s40", "epe_boundary"),
+        }
