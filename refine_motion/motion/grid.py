@@ -1,0 +1,76 @@
+"""Coordinates, sampling and warping: the only module that resamples images.
+
+Coordinates are ``(x, y)`` in pixels with integers at pixel centres, so that ``0`` and ``W - 1`` are the centres of the
+first and last pixel of a row (the convention often called ``align_corners=True``).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pixel_grid(
+    height: int, width: int, device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Coordinates of every pixel centre.
+
+    Returns:
+        ``(2, H, W)``, channel 0 = x in ``0..W-1``, channel 1 = y in ``0..H-1``.
+    """
+    y, x = torch.meshgrid(
+        torch.arange(height, device=device, dtype=dtype), torch.arange(width, device=device, dtype=dtype), indexing="ij"
+    )
+    return torch.stack((x, y))
+
+
+def sample(image: Tensor, xy: Tensor, padding_mode: str = "zeros") -> Tensor:
+    """Bilinear values of ``image`` at pixel coordinates ``xy``.
+
+    Args:
+        image: ``(B, C, H, W)`` float.
+        xy: ``(B, 2, h, w)`` pixel coordinates (x, y), in the dtype of the image.
+        padding_mode: outside the image ``"zeros"`` or ``"border"`` (nearest edge pixel).
+
+    Returns:
+        ``(B, C, h, w)``.
+    """
+    height, width = image.shape[-2:]
+    x, y = xy[:, 0], xy[:, 1]
+    if min(height, width) > 1:
+        normalised = torch.stack((2 * x / (width - 1) - 1, 2 * y / (height - 1) - 1), dim=-1)
+        return F.grid_sample(image, normalised, mode="bilinear", padding_mode=padding_mode, align_corners=True)
+    # The corner form divides by zero where a side is one pixel long; the edge form samples the same points.
+    normalised = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
+    return F.grid_sample(image, normalised, mode="bilinear", padding_mode=padding_mode, align_corners=False)
+
+
+def warp(image: Tensor, flow: Tensor, padding_mode: str = "zeros") -> Tensor:
+    """``image`` sampled at ``x + flow(x)``: the second image brought onto the first.
+
+    Args:
+        image: ``(B, C, H, W)`` float.
+        flow: ``(B, 2, H, W)`` displacement in pixels.
+        padding_mode: see :func:`sample`.
+
+    Returns:
+        ``(B, C, H, W)``.
+    """
+    grid = pixel_grid(*flow.shape[-2:], device=flow.device, dtype=flow.dtype)
+    return sample(image, grid + flow, padding_mode)
+
+
+def in_bounds(flow: Tensor) -> Tensor:
+    """Where ``x + flow(x)`` lies on the image, edge pixel centres included.
+
+    Args:
+        flow: ``(B, 2, H, W)`` displacement in pixels.
+
+    Returns:
+        ``(B, H, W)`` bool.
+    """
+    height, width = flow.shape[-2:]
+    target = pixel_grid(height, width, device=flow.device, dtype=flow.dtype) + flow
+    x, y = target[:, 0], target[:, 1]
+    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
