@@ -1,0 +1,145 @@
+"""The label store: one safetensors file per frame pair, checked when opened, with a manifest that can be rebuilt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from refine_motion.errors import LabelError
+from refine_motion.labels.codec import FlowLabel, decode, encode
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class PairKey:
+    """Which frames a label belongs to.
+
+    Attributes:
+        video: content key of the video.
+        frame_a: source frame number.
+        frame_b: target frame number.
+    """
+
+    video: str
+    frame_a: int
+    frame_b: int
+
+    @property
+    def digest(self) -> str:
+        """Name of the label's file, without folders and suffix."""
+        return hashlib.sha256(f"{self.video}:{self.frame_a}:{self.frame_b}".encode()).hexdigest()[:32]
+
+
+class LabelStore:
+    """Labels that one teacher made, in ``root/<teacher>/<two hex digits>/<pair>.safetensors``.
+
+    Labels of several teachers or settings live side by side under one root, so that nothing already made is lost when a
+    setting changes.
+
+    Args:
+        root: folder of the store.
+        teacher: fingerprint of the teacher and of every setting that changes its labels.
+        settings: the same in readable form, written beside the labels.
+    """
+
+    def __init__(self, root: str | Path, teacher: str, settings: dict[str, object] | None = None):
+        self.root = Path(root)
+        self.teacher = teacher
+        self.settings = settings or {}
+        self.folder = self.root / teacher
+
+    def path(self, key: PairKey) -> Path:
+        """Where the label of a pair is, or will be."""
+        return self.folder / key.digest[:2] / f"{key.digest}.safetensors"
+
+    def write(self, key: PairKey, label: FlowLabel) -> int:
+        """Store a label in one step (temporary name, then renamed) and return its size in bytes."""
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors, header = encode(label)
+        header |= self._identity(key) | {"kept": str(len(label.index))}
+        partial = path.with_name(f".{path.name}.partial")
+        save_file(tensors, partial, metadata=header)
+        partial.replace(path)
+        return path.stat().st_size
+
+    def read(self, key: PairKey) -> FlowLabel:
+        """The label of a pair.
+
+        Raises:
+            LabelError: it is absent, damaged, or belongs to something else.
+        """
+        path = self.path(key)
+        problem = self.problem(key)
+        if problem is None:
+            try:
+                with safe_open(path, framework="pt") as file:
+                    return decode({name: file.get_tensor(name) for name in file.keys()}, file.metadata())  # noqa: SIM118
+            except (SafetensorError, KeyError, ValueError, zlib.error) as error:
+                problem = f"damaged ({error})"
+        raise LabelError(f"{path}: label {problem}; run `refine-motion label` again, it makes just what is missing")
+
+    def problem(self, key: PairKey) -> str | None:
+        """Why the label of a pair cannot be used, judged by its header alone; None when it can."""
+        path = self.path(key)
+        if not path.is_file():
+            return "absent"
+        try:
+            with safe_open(path, framework="pt") as file:
+                header = file.metadata() or {}
+        except SafetensorError as error:
+            return f"damaged ({error})"
+        wrong = [name for name, value in self._identity(key).items() if header.get(name) != value]
+        return f"of another {wrong[0]}" if wrong else None
+
+    def missing(self, keys: Iterable[PairKey]) -> list[tuple[PairKey, str]]:
+        """The pairs that have no usable label, with the reason."""
+        found = ((key, self.problem(key)) for key in keys)
+        return [(key, reason) for key, reason in found if reason is not None]
+
+    def _identity(self, key: PairKey) -> dict[str, str]:
+        return {
+            "schema": str(SCHEMA_VERSION),
+            "teacher": self.teacher,
+            "video": key.video,
+            "frames": f"{key.frame_a},{key.frame_b}",
+        }
+
+    def headers(self) -> Iterator[tuple[Path, dict[str, str]]]:
+        """Path and header of every readable label of this teacher."""
+        for path in sorted(self.folder.glob("??/*.safetensors")):
+            try:
+                with safe_open(path, framework="pt") as file:
+                    header = file.metadata() or {}
+            except SafetensorError:
+                continue  # named when its pair is asked for
+            yield path, header
+
+    def write_manifest(self) -> Path:
+        """(Re)build ``manifest.json`` from the headers: the settings, and for each label its pair, size and bytes."""
+        entries = [
+            {
+                "file": str(path.relative_to(self.folder)),
+                "video": header.get("video"),
+                "frames": header.get("frames"),
+                "size": [int(header["height"]), int(header["width"])],
+                "kept": int(header["kept"]),
+                "bytes": path.stat().st_size,
+            }
+            for path, header in self.headers()
+        ]
+        manifest = self.folder / "manifest.json"
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        partial = manifest.with_name(".manifest.json.partial")
+        content = {"schema": SCHEMA_VERSION, "teacher": self.teacher, "settings": self.settings, "labels": entries}
+        partial.write_text(json.dumps(content, indent=1))
+        partial.replace(manifest)
+        return manifest

@@ -1,0 +1,105 @@
+"""The frozen teacher: flow of a pair in both directions, its evidence, and the loosely filtered label of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+
+from refine_motion.errors import ConfigError
+from refine_motion.labels.codec import FlowLabel
+from refine_motion.models.base import FlowModel
+from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
+from refine_motion.types import Evidence
+
+
+@dataclass(frozen=True)
+class LabelSettings:
+    """How stage 1 makes labels. Any change makes new labels beside the old ones.
+
+    Attributes:
+        iters: iterations of the teacher.
+        ceiling: what is stored at all: the paper's cycle rule times this. Filters can only tighten it.
+        max_per_pair: pixels stored per pair, chosen at random beyond that.
+    """
+
+    iters: int = 32
+    ceiling: float = 4.0
+    max_per_pair: int = 200_000
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            ConfigError: a value is below its minimum.
+        """
+        for name in ("iters", "max_per_pair"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"label.{name} must be at least 1, got {getattr(self, name)}")
+        if self.ceiling <= 0:
+            raise ConfigError(f"label.ceiling must be positive, got {self.ceiling}")
+
+
+class FlowTeacher:
+    """A frozen flow model that labels frame pairs.
+
+    Args:
+        model: the model; it is put into eval mode and its parameters are frozen.
+        settings: how labels are made.
+    """
+
+    def __init__(self, model: FlowModel, settings: LabelSettings):
+        self.model = model.eval().requires_grad_(False)
+        self.settings = settings
+        self.facts: dict[str, object] = {"model": model.name, **asdict(settings)}
+        digest = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
+        for name, value in sorted(model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        self.fingerprint = digest.hexdigest()[:16]
+
+    @torch.no_grad()
+    def label(self, frames: Tensor, pairs: list[tuple[int, int]], seeds: list[int]) -> list[FlowLabel]:
+        """Label pairs of one window; every frame is encoded once, however many pairs it is in.
+
+        Args:
+            frames: ``(T, 3, H, W)`` uint8.
+            pairs: positions ``(a, b)`` in the window.
+            seeds: one per pair, for the choice when a pair has more pixels than are stored.
+
+        Returns:
+            One label per pair, on the CPU.
+        """
+        if not pairs:
+            return []
+        features = self.model.encode(frames)
+        labels = []
+        # One pair at a time: the correlation volume of a pair is what fills memory, not what the device waits for.
+        for (a, b), seed in zip(pairs, seeds, strict=True):
+            forward, backward = self.model.match_both(features[[a]], features[[b]], self.settings.iters)
+            evidence, inside = flow_evidence(forward, backward, frames[[a]], frames[[b]])
+            labels.append(self._sparse(forward[0], evidence, inside[0], seed))
+        return labels
+
+    def _sparse(self, flow: Tensor, evidence: Evidence, inside: Tensor, seed: int) -> FlowLabel:
+        settings = self.settings
+        ceiling = settings.ceiling * cycle_threshold(
+            evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA
+        )
+        keep = (evidence.cycle_error <= ceiling)[0] & inside & flow.isfinite().all(dim=0)
+        index = keep.flatten().nonzero().flatten().cpu()
+        if len(index) > settings.max_per_pair:
+            generator = torch.Generator().manual_seed(seed)
+            chosen = torch.randperm(len(index), generator=generator)[: settings.max_per_pair]
+            index = index[chosen].sort().values
+        flat = Evidence(
+            evidence.cycle_error.flatten(),
+            evidence.speed.flatten(),
+            evidence.backward_speed.flatten(),
+            evidence.colour_error.flatten(),
+            evidence.gradient.flatten(),
+        ).to("cpu")[index]
+        return FlowLabel((flow.shape[1], flow.shape[2]), index, flow.flatten(1).T.cpu()[index], flat)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from refine_motion.errors import LabelError
+from refine_motion.labels.store import LabelStore, PairKey
+from tests.labels.test_codec import make_label
+
+KEY = PairKey("abc", 3, 5)
+
+
+def test_round_trip_and_size(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, "t1")
+    label = make_label((120, 160), 0.5, 20.0)
+    size = store.write(KEY, label)
+    assert size <= 8 * len(label.index)
+    assert torch.equal(store.read(KEY).index, label.index)
+    assert store.missing([KEY, PairKey("abc", 3, 6)]) == [(PairKey("abc", 3, 6), "absent")]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 1.0])
+def test_at_most_eight_bytes_a_pixel_even_where_kept_pixels_are_scattered(tmp_path: Path, share: float) -> None:
+    label = make_label((240, 320), share, 30.0)
+    assert LabelStore(tmp_path, "t").write(KEY, label) <= 8 * len(label.index)
+
+
+def test_files_that_do_not_fit_are_named_and_made_again(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, "t1")
+    label = make_label((20, 20), 0.5, 2.0)
+    store.write(KEY, label)
+    content = store.path(KEY).read_bytes()
+
+    store.path(KEY).write_bytes(content[: len(content) // 2])
+    assert "damaged" in (store.problem(KEY) or "")
+    with pytest.raises(LabelError, match="damaged"):
+        store.read(KEY)
+
+    other = PairKey("abc", 4, 6)
+    store.path(other).parent.mkdir(parents=True, exist_ok=True)
+    store.path(other).write_bytes(content)
+    assert store.problem(other) == "of another frames"
+
+    store.write(KEY, label)
+    assert store.problem(KEY) is None
+
+
+def test_teachers_live_side_by_side(tmp_path: Path) -> None:
+    first, second = LabelStore(tmp_path, "t1"), LabelStore(tmp_path, "t2")
+    first.write(KEY, make_label((20, 20), 0.5, 2.0))
+    assert second.problem(KEY) == "absent"
+    second.path(KEY).parent.mkdir(parents=True)
+    second.path(KEY).write_bytes(first.path(KEY).read_bytes())
+    assert second.problem(KEY) == "of another teacher"
+
+
+def test_manifest_is_rebuilt_from_headers(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, "t1", {"iters": 3})
+    keys = [PairKey("v", i, i + 1) for i in range(3)]
+    kept = {k: make_label((20, 24), 0.5, 2.0, seed) for seed, k in enumerate(keys)}
+    for k, label in kept.items():
+        store.write(k, label)
+    first = store.write_manifest().read_text()
+    store.write_manifest().unlink()
+    assert store.write_manifest().read_text() == first
+    content = json.loads(first)
+    assert content["settings"] == {"iters": 3}
+    assert sorted(e["kept"] for e in content["labels"]) == sorted(len(v.index) for v in kept.values())
