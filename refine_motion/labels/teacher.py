@@ -86,9 +86,7 @@ class FlowTeacher:
 
     def _sparse(self, flow: Tensor, evidence: Evidence, inside: Tensor, seed: int) -> FlowLabel:
         settings = self.settings
-        ceiling = settings.ceiling * cycle_threshold(
-            evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA
-        )
+        ceiling = settings.ceiling * cycle_threshold(evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA)
         keep = (evidence.cycle_error <= ceiling)[0] & inside & flow.isfinite().all(dim=0)
         index = keep.flatten().nonzero().flatten().cpu()
         if len(index) > settings.max_per_pair:

@@ -21,7 +21,9 @@ def evidence(**given: list[float]) -> Evidence:
 
 
 def test_cycle_rule_by_hand() -> None:
-    e = evidence(cycle_error=[0.1, 0.11, 0.5, 0.51], speed=[0.0, 0.0, 100.0, 100.0], backward_speed=[0, 0, 100.0, 100.0])
+    e = evidence(
+        cycle_error=[0.1, 0.11, 0.5, 0.51], speed=[0.0, 0.0, 100.0, 100.0], backward_speed=[0, 0, 100.0, 100.0]
+    )
     assert select([CycleRule()], e, 0).tolist() == [True, False, True, False]
     assert select([CycleRule(alpha=0.01, beta=0.5)], e, 0).all()
 
@@ -45,7 +47,11 @@ def test_paper_filters_equal_the_corrected_reference_mask(reference: Path) -> No
 
 
 @settings(max_examples=30, deadline=None)
-@given(speeds=st.lists(st.floats(0, 100, allow_subnormal=False), min_size=1, max_size=200), per_bin=st.integers(1, 20), seed=st.integers(0, 5))
+@given(
+    speeds=st.lists(st.floats(0, 100, allow_subnormal=False), min_size=1, max_size=200),
+    per_bin=st.integers(1, 20),
+    seed=st.integers(0, 5),
+)
 def test_cap_holds_in_every_bin_and_wastes_nothing(speeds: list[float], per_bin: int, seed: int) -> None:
     e = evidence(speed=speeds)
     keep = select([SpeedStratifiedCap(per_bin, [1.0, 10.0])], e, seed)

@@ -1,0 +1,61 @@
+"""The sequence loss of stage 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+MAX_SPEED = 400.0
+# A sample with hardly any label must not weigh as much per pixel as one that is full of them.
+MIN_SHARE = 0.05
+
+
+def masked_l1(flow: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Mean over x and y of ``|flow - target|``, summed over each sample's own valid pixels.
+
+    Args:
+        flow: ``(B, 2, H, W)`` in pixels.
+        target: ``(B, 2, H, W)`` in pixels.
+        valid: ``(B, 1, H, W)`` bool.
+
+    Returns:
+        ``(B,)`` sum in pixels.
+
+    Raises:
+        ValueError: the shapes do not belong together. A mask without its own channel axis would broadcast over the
+            batch, which is how the published code mixes the masks of a batch.
+    """
+    batch, _, height, width = flow.shape
+    if target.shape != flow.shape or valid.shape != (batch, 1, height, width):
+        raise ValueError(
+            f"target must be {tuple(flow.shape)} and valid {(batch, 1, height, width)}, "
+            f"got {tuple(target.shape)} and {tuple(valid.shape)}"
+        )
+    return ((flow - target).abs().mean(dim=1, keepdim=True) * valid).flatten(1).sum(dim=1)
+
+
+def sequence_loss(flows: Sequence[Tensor], target: Tensor, valid: Tensor, gamma: float) -> Tensor:
+    """Exponentially weighted L1 over the iterations (RAFT, arXiv 2003.12039), normalised per sample.
+
+    ``mean_b sum_i gamma^(I - 1 - i) masked_l1_i,b / max(valid pixels of b, 5 % of the pixels)``: equal under gradient
+    accumulation and over processes, since no sample's weight depends on its batch.
+
+    Args:
+        flows: one ``(B, 2, H, W)`` per iteration, coarse to fine, in pixels.
+        target: ``(B, 2, H, W)`` labels in pixels.
+        valid: ``(B, 1, H, W)`` bool; labels beyond 400 px are left out, as published.
+        gamma: weight of each earlier iteration relative to the next, in (0, 1].
+
+    Returns:
+        Scalar, in pixels.
+    """
+    valid = valid & (target.norm(dim=1, keepdim=True) < MAX_SPEED)
+    pixels = valid[0].numel()
+    count = valid.flatten(1).sum(dim=1).clamp(min=MIN_SHARE * pixels)
+    with torch.autocast(target.device.type, enabled=False):
+        total = sum(
+            gamma ** (len(flows) - 1 - i) * masked_l1(flow.float(), target, valid) for i, flow in enumerate(flows)
+        )
+    return (total / count).mean()

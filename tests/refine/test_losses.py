@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from refine_motion.refine.losses import MIN_SHARE, masked_l1, sequence_loss
+
+
+def two_samples() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    flow = torch.randn(2, 2, 6, 8, generator=generator, dtype=torch.float64)
+    target = torch.randn(2, 2, 6, 8, generator=generator, dtype=torch.float64)
+    valid = torch.rand(2, 1, 6, 8, generator=generator) < torch.tensor([0.3, 0.8]).view(2, 1, 1, 1)
+    return flow, target, valid
+
+
+def test_sum_equals_official_raft_loss_before_normalisation(reference: Path) -> None:
+    z = np.load(reference / "raft_sequence_loss.npz")
+    flows, target = torch.from_numpy(z["flow_preds"]).double(), torch.from_numpy(z["flow_gt"]).double()
+    valid = torch.from_numpy(z["valid"] >= 0.5)[:, None] & (target.norm(dim=1, keepdim=True) < 400)
+    total = sum(0.8 ** (2 - i) * masked_l1(f, target, valid).sum() for i, f in enumerate(flows))
+    assert (total / valid.numel()).item() == pytest.approx(float(z["loss_official_raft"]), rel=1e-6)
+
+
+def test_sequence_loss_equals_official_loss_times_its_normaliser(reference: Path) -> None:
+    z = np.load(reference / "raft_sequence_loss.npz")
+    flows, target = torch.from_numpy(z["flow_preds"]), torch.from_numpy(z["flow_gt"])
+    valid = torch.from_numpy(z["valid"] >= 0.5)[:, None]
+    kept = (valid & (target.norm(dim=1, keepdim=True) < 400)).flatten(1).sum(dim=1).float()
+    assert (kept > MIN_SHARE * 120).all()
+    alone = torch.stack([sequence_loss([f[[b]] for f in flows], target[[b]], valid[[b]], 0.8) for b in range(2)])
+    official = (alone * kept).sum() / valid.numel()
+    assert official.item() == pytest.approx(float(z["loss_official_raft"]), rel=1e-6)
+    assert sequence_loss(list(flows), target, valid, 0.8).item() == pytest.approx(alone.mean().item(), rel=1e-6)
+    # The defect of the published code, whose mask spreads over the batch, gives another number.
+    assert abs(official.item() - float(z["loss_refining_code"])) > 1e-3
+
+
+def test_loss_and_gradient_of_a_sample_depend_on_its_own_mask_alone() -> None:
+    flow, target, valid = two_samples()
+
+    def gradient(mask: torch.Tensor) -> tuple[float, torch.Tensor]:
+        prediction = flow.clone().requires_grad_()
+        loss = sequence_loss([prediction], target, mask, 0.8)
+        loss.backward()
+        assert prediction.grad is not None
+        return loss.item(), prediction.grad
+
+    _, both = gradient(valid)
+    assert (both[~valid.expand_as(both)] == 0).all()
+    assert (both[valid.expand_as(both)] != 0).all()
+
+    changed = valid.clone()
+    changed[1] = ~changed[1]
+    _, other = gradient(changed)
+    assert torch.equal(both[0], other[0])
+    assert not torch.equal(both[1], other[1])
+
+    for sample in range(2):
+        alone = flow[[sample]].clone().requires_grad_()
+        loss = sequence_loss([alone], target[[sample]], valid[[sample]], 0.8)
+        loss.backward()
+        assert alone.grad is not None
+        torch.testing.assert_close(alone.grad[0] / 2, both[sample])
+
+
+def test_by_hand() -> None:
+    flow = torch.zeros(1, 2, 2, 2)
+    target = torch.tensor([[3.0, 1.0]]).view(1, 2, 1, 1).expand(1, 2, 2, 2)
+    valid = torch.tensor([[[[True, False], [True, False]]]])
+    assert masked_l1(flow, target, valid).item() == 4.0  # (3 + 1) / 2 at two pixels
+    assert sequence_loss([flow, target], target, valid, 0.5).item() == pytest.approx(0.5 * 2.0)
+
+
+def test_few_labels_count_as_five_percent_and_none_as_zero() -> None:
+    flow, target = torch.zeros(1, 2, 10, 10), torch.ones(1, 2, 10, 10)
+    one = torch.zeros(1, 1, 10, 10, dtype=torch.bool)
+    one[0, 0, 3, 3] = True
+    assert sequence_loss([flow], target, one, 0.8).item() == pytest.approx(1 / 5)
+    assert sequence_loss([flow], target, torch.zeros_like(one), 0.8).item() == 0.0
+
+
+def test_labels_beyond_the_speed_limit_are_left_out() -> None:
+    target = torch.zeros(1, 2, 4, 4)
+    target[0, 0, 0, 0] = 500
+    assert sequence_loss([torch.zeros(1, 2, 4, 4)], target, torch.ones(1, 1, 4, 4, dtype=torch.bool), 0.8) == 0
+
+
+def test_mask_without_its_channel_is_refused() -> None:
+    flow, target, valid = two_samples()
+    with pytest.raises(ValueError, match="valid"):
+        masked_l1(flow, target, valid[:, 0])
+    with pytest.raises(ValueError, match="valid"):
+        masked_l1(flow, target, valid[:1])
+
+
+def test_gradient_in_float64() -> None:
+    flow, target, valid = two_samples()
+    assert torch.autograd.gradcheck(lambda f: masked_l1(f, target, valid), (flow.requires_grad_(),))
