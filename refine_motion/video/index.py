@@ -1,0 +1,180 @@
+"""The index of videos: found, probed once, and remembered by content."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import SimpleQueue
+
+from rich.progress import Progress
+from rich.table import Table
+
+from refine_motion.errors import ConfigError, VideoError
+from refine_motion.video.content import content_key
+from refine_motion.video.info import VideoInfo
+from refine_motion.video.probe import ProbeWorker, UnreadableError
+from refine_motion.video.sources import find_videos
+
+__all__ = ["VideoIndex", "VideoInfo", "build_index", "content_key"]
+
+_SCHEMA = 1
+_MOST_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """The videos that can be read, and those that cannot with the reason.
+
+    Attributes:
+        videos: readable videos in the order of the source; one of each content.
+        rejected: path and reason of the others.
+    """
+
+    videos: list[VideoInfo]
+    rejected: list[tuple[Path, str]]
+
+    def table(self) -> Table:
+        """All videos, one a line, with what was found; rejected ones last with their reason."""
+        table = Table("video", "frames", "size", "fps", "shots", "reader", "remarks")
+        for info in self.videos:
+            size, fps = f"{info.width}x{info.height}", f"{info.fps:.4g}"
+            remarks = "; ".join(info.faults)
+            table.add_row(str(info.path), str(info.frames), size, fps, str(len(info.shots)), info.reader, remarks)
+        for path, reason in self.rejected:
+            table.add_row(str(path), "", "", "", "", "rejected", reason, style="red")
+        return table
+
+
+def build_index(
+    source: str | Path | Sequence[str | Path],
+    cache_dir: str | Path | None = None,
+    strict: bool = False,
+    time_limit_s: float = 60.0,
+    progress: bool = True,
+) -> VideoIndex:
+    """Find the videos of a source and probe those that the cache does not know.
+
+    A video is decoded once from end to end in a child process, at a few hundred frames per second. What cannot be
+    read is set aside with its reason. Copies of a video (same content) are left out and named at the first of them.
+
+    Args:
+        source: what :func:`~refine_motion.video.sources.find_videos` accepts.
+        cache_dir: folder for one small JSON file per content key; None remembers nothing. Rejected videos are not
+            remembered: the next build tries them again.
+        strict: raise on the first video that cannot be read.
+        time_limit_s: seconds without progress after which a video is given up.
+        progress: show a progress bar while probing.
+
+    Raises:
+        VideoError: if the source holds no video, none can be read, or, with ``strict``, one cannot be read.
+        ConfigError: if the time limit is not positive, or the cache folder cannot be written.
+    """
+    if time_limit_s <= 0:
+        raise ConfigError(f"time_limit_s is {time_limit_s:g}: it must be more than 0 seconds")
+    cache = None if cache_dir is None else Path(cache_dir)
+    results: dict[Path, VideoInfo | str] = {}
+    first_of: dict[str, Path] = {}
+    copies: dict[Path, list[Path]] = {}
+    todo: list[tuple[Path, str]] = []
+    paths = find_videos(source)
+    for path in paths:
+        try:
+            key = content_key(path)
+        except VideoError as error:
+            results[path] = str(error).removeprefix(f"{path}: ")
+            continue
+        if key in first_of:
+            copies.setdefault(first_of[key], []).append(path)
+            continue
+        first_of[key] = path
+        known = None if cache is None else _load(cache, path, key)
+        if known is None:
+            todo.append((path, key))
+        else:
+            results[path] = known
+    for path, result in _probe_all(todo, time_limit_s, progress):
+        results[path] = result
+        if cache is not None and isinstance(result, VideoInfo):
+            _store(cache, result)
+
+    videos: list[VideoInfo] = []
+    rejected: list[tuple[Path, str]] = []
+    for path in paths:
+        result_or_none = results.get(path)
+        if isinstance(result_or_none, VideoInfo):
+            same = tuple(f"same content as {copy}, which is left out" for copy in copies.get(path, []))
+            videos.append(replace(result_or_none, faults=result_or_none.faults + same))
+        elif result_or_none is not None:
+            rejected += [(copy, result_or_none) for copy in (path, *copies.get(path, []))]
+    if rejected and (strict or not videos):
+        path, reason = rejected[0]
+        others = f" (and {len(rejected) - 1} more cannot be read)" if len(rejected) > 1 else ""
+        advice = "mend or remove it" if strict and videos else "no video of the source can be read"
+        raise VideoError(f"{path}: {reason}; {advice}{others}")
+    return VideoIndex(videos, rejected)
+
+
+def _probe_all(
+    todo: Sequence[tuple[Path, str]], time_limit_s: float, progress: bool
+) -> Iterator[tuple[Path, VideoInfo | str]]:
+    """Probe videos, several at a time where there are cores, in the order given; a str is the reason of a failure."""
+    if not todo:
+        return
+    workers = [ProbeWorker(time_limit_s) for _ in range(min(len(todo), (os.cpu_count() or 2) // 2 or 1, _MOST_WORKERS))]
+    free: SimpleQueue[ProbeWorker] = SimpleQueue()
+    for worker in workers:
+        free.put(worker)
+
+    def probe(path: Path, key: str) -> VideoInfo | str:
+        worker = free.get()
+        try:
+            return worker.probe(path, key)
+        except UnreadableError as error:
+            return str(error)
+        finally:
+            free.put(worker)
+
+    pool = ThreadPoolExecutor(len(workers))
+    try:
+        with Progress(transient=True, disable=not progress) as bar:
+            task = bar.add_task("probing videos", total=len(todo))
+            futures = [pool.submit(probe, path, key) for path, key in todo]
+            for (path, _), future in zip(todo, futures, strict=True):
+                yield path, future.result()
+                bar.advance(task)
+    finally:
+        # Also on Ctrl-C: nothing new starts, and what runs ends with its child.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            worker.close()
+
+
+def _entry(cache: Path, key: str) -> Path:
+    return cache / f"{key}.json"
+
+
+def _load(cache: Path, path: Path, key: str) -> VideoInfo | None:
+    """The remembered entry, or None where there is none, or an old or damaged one."""
+    try:
+        entry = json.loads(_entry(cache, key).read_text(encoding="utf-8"))
+        if entry["schema"] != _SCHEMA or entry["video"]["key"] != key:
+            return None
+        return VideoInfo.from_json(path, entry["video"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _store(cache: Path, info: VideoInfo) -> None:
+    target = _entry(cache, info.key)
+    # Written aside and renamed: another process, or a later run, sees the whole entry or none.
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps({"schema": _SCHEMA, "video": info.to_json()}), encoding="utf-8")
+        aside.replace(target)
+    except OSError as error:
+        raise ConfigError(f"{cache}: the video index cannot be stored there: {error.strerror}") from error
