@@ -97,8 +97,10 @@ class FlowTable:
         }
 
     def to_csv(self, path: str | Path) -> None:
-        """Write the rows, the mean and the pooled values; a score that is not defined is an empty cell."""
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
+        """Write the rows, the mean and the pooled values; undefined scores are empty cells. Folders are made."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(FlowRow)])
             writer.writeheader()
             for row in (*self.rows, self.mean, self.pooled):
@@ -110,6 +112,7 @@ class FlowTable:
         table = Table(
             title=f"Optical flow, {self.iters} iterations",
             caption=self._caption(compared),
+            caption_justify="left",
             box=SIMPLE_HEAD,
             pad_edge=False,
         )

@@ -52,8 +52,8 @@ class TestOutput:
         assert values["pooled"]["pairs"] == 2
 
     def test_csv(self, tmp_path: Path):
-        table().to_csv(tmp_path / "table.csv")
-        with (tmp_path / "table.csv").open(newline="") as file:
+        table().to_csv(tmp_path / "new/table.csv")
+        with (tmp_path / "new/table.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         assert [r["name"] for r in rows] == ["cave", "alley", "mean", "pooled"]
         assert float(rows[0]["epe"]) == 1.0
