@@ -21,7 +21,7 @@ from refine_motion.benchmarks.synthetic.trajectory import LARGEST_SCALE, Traject
 from refine_motion.motion.grid import pixel_grid
 
 # Rounding of float32 coordinates must not push a resting border pixel off the image.
-_BORDER_SLACK = 1e-3
+_BORDER_SLACK = 1e-4
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def random_scene(
     source = generator(0, seed)
     height, width = size
     room = 0.2 * min(size)
-    camera_speed = max_speed * uniform(source, 0.0, 0.6)
+    camera_speed = max_speed * uniform(source, 0.0, 0.8)
     # Points of the world lie up to half a diagonal from the middle, and look LARGEST_SCALE times faster when near.
     reach = math.hypot(*size) / 2
     camera = random_trajectory(source, (0.0, 0.0), reach, camera_speed / LARGEST_SCALE, room, frames)

@@ -82,6 +82,8 @@ def random_trajectory(
 def _wave(source: Generator, start: float, speed: float, most_rate: float, most_swing: float) -> Wave:
     """A wave that changes by at most ``abs(speed)`` in a frame."""
     rate = math.copysign(min(uniform(source, 0.2, 1.0) * abs(speed), most_rate), speed)
-    turn = 2 * math.pi / uniform(source, 16, 60)
-    swing = min((abs(speed) - abs(rate)) / turn, most_swing)
+    left = abs(speed) - abs(rate)
+    # Where the swing would be too wide, a quicker one keeps the speed, down to a period that still looks smooth.
+    turn = min(max(2 * math.pi / uniform(source, 16, 60), left / most_swing), 2 * math.pi / 10)
+    swing = min(left / turn, most_swing)
     return Wave(start, rate, swing, turn, uniform(source, 0, 2 * math.pi))
