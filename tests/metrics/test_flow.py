@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import doctest
 import math
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+import refine_motion.metrics.flow as metrics_module
 from refine_motion.metrics.flow import (
     BoundaryEndPointError,
     EndPointError,
@@ -95,17 +97,17 @@ class TestAggregation:
 
 
 class TestPrecision:
-    def test_small_errors_still_count_after_a_hundred_million_pixels(self):
+    def test_small_errors_still_count_beside_a_sum_of_a_hundred_million_pixels(self):
         metric = EndPointError()
         large, small = torch.zeros(1, 2, 1000, 1000), torch.zeros(1, 2, 10, 10)
-        large[:, 1], small[:, 0] = 1.0, 0.01
-        for _ in range(100):
-            metric.update(large, torch.zeros_like(large))
+        large[:, 1], small[:, 0] = 100.0, 0.01
+        metric.update(large, torch.zeros_like(large))
         # Then images whose errors add up to 1 px each: less than the 8 px to which a float32 sum of 10^8 is rounded.
         for _ in range(2000):
             metric.update(small, torch.zeros_like(small))
-        expected = (1e8 + 2000) / (1e8 + 200_000)
+        expected = (1e8 + 2000) / (1e6 + 200_000)
         assert metric.compute().item() == pytest.approx(expected, rel=1e-7)
+        assert expected != pytest.approx(1e8 / (1e6 + 200_000), rel=1e-6)
 
     def test_no_state_needs_float64(self):
         assert {value.dtype for value in EndPointError().metric_state.values()} == {torch.int64, torch.float32}
@@ -177,3 +179,10 @@ class TestCollection:
             *("epe", "px1_acc", "px3_acc", "px5_acc", "fl_all"),
             *("epe_s0_10", "epe_s10_40", "epe_s40", "epe_boundary"),
         }
+
+
+@pytest.mark.parametrize("module", [functional, metrics_module], ids=lambda module: module.__name__)
+def test_examples_in_the_docstrings(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import doctest
 import math
 
 import pytest
 import torch
 
+import refine_motion.viz.flow as flow_module
 from refine_motion.viz.flow import error_to_rgb, flow_key, flow_to_rgb, overlay_flow
 
 
@@ -93,3 +95,10 @@ def test_overlay_has_colours_only_where_kept():
     assert (rest[0] == rest[1]).all()
     assert (rest[0] == rest[2]).all()
     assert rest.max() <= 90
+
+
+@pytest.mark.parametrize("module", [flow_module], ids=lambda module: module.__name__)
+def test_examples_in_the_docstrings(module):
+    result = doctest.testmod(module)
+    assert result.attempted > 0
+    assert result.failed == 0
