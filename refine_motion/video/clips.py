@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from refine_motion.errors import ConfigError, VideoError
 from refine_motion.video.info import VideoInfo
@@ -122,19 +123,15 @@ def _cut(info: VideoInfo, frames: Sequence[int], length: int, stride: int) -> li
 
 
 def _by_time(info: VideoInfo, start: int, stop: int, step_seconds: float) -> list[int]:
-    """Frames of a shot nearest to its start plus multiples of a time."""
-    times = info.timestamps
-    chosen = [start]
-    ticks = 1
-    while True:
-        target = times[start] + ticks * step_seconds
-        after = bisect_left(times, target, start, stop)
-        if after == stop:
-            return chosen
-        nearest = after if times[after] - target <= target - times[after - 1] else after - 1
-        if nearest > chosen[-1]:
-            chosen.append(nearest)
-        ticks += 1
+    """Frames of a shot nearest to the multiples of a time, counted from its first frame."""
+    times = np.asarray(info.timestamps[start:stop]) - info.timestamps[start]
+    if times.size < 2:
+        return [start]
+    # A frame is nearest to the times between the middles of its two gaps. It is chosen if a multiple lies there.
+    middles = (times[:-1] + times[1:]) / 2
+    end = times[-1] + (times[-1] - times[-2]) / 2
+    multiples_before = np.ceil(np.concatenate([[0.0], middles, [end]]) / step_seconds)
+    return [start + int(i) for i in np.flatnonzero(np.diff(multiples_before))]
 
 
 def _check(**values: float) -> None:

@@ -43,7 +43,8 @@ def to_rgb(frame: VideoFrame) -> NDArray[np.uint8]:
 
     The matrix is followed in multiples of 90 degrees; containers write no other.
     """
-    image = np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8)
+    # One thread: the threads that PyAV starts by default do not survive a fork, and the worker then hangs or crashes.
+    image = np.asarray(frame.reformat(format="rgb24", threads=1).to_ndarray(), dtype=np.uint8)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if isinstance(matrix, SideData):
         # Shown x = a x + c y, shown y = b x + d y, in 16.16 fixed point; rows of three.
@@ -108,16 +109,34 @@ def read_decord(path: Path, frames: Sequence[int]) -> NDArray[np.uint8]:
     """Decode frames with decord, ``(T, H, W, 3)`` uint8 RGB, in the order given.
 
     Raises:
-        RuntimeError, decord.DECORDError, IndexError: if the file or a frame cannot be read.
+        RuntimeError, IndexError: if the file or a frame cannot be read.
     """
     import decord
 
     # Opened here, one thread, and let go at once: a reader opened before a fork hangs, and one that lies idle goes on
     # decoding until the whole file is in memory.
     decord.logging.set_level(decord.logging.QUIET)
-    batch = decord.VideoReader(str(path), num_threads=1).get_batch(list(frames))
+    try:
+        batch = decord.VideoReader(str(path), num_threads=1).get_batch(list(frames))
+    except decord.DECORDError as error:
+        raise RuntimeError(str(error)) from error
     # The program around us may have set decord's global bridge to torch; its tensors convert without a copy.
     return batch.asnumpy() if hasattr(batch, "asnumpy") else np.asarray(batch)
+
+
+def count_decord(path: Path) -> int:
+    """Number of frames that decord believes a file has.
+
+    Raises:
+        RuntimeError: if the file cannot be opened.
+    """
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        return len(decord.VideoReader(str(path), num_threads=1))
+    except decord.DECORDError as error:
+        raise RuntimeError(str(error)) from error
 
 
 def _known_by_time(

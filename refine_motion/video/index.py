@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
+from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -39,13 +41,18 @@ class VideoIndex:
 
     def table(self) -> Table:
         """All videos, one a line, with what was found; rejected ones last with their reason."""
-        table = Table("video", "frames", "size", "fps", "shots", "reader", "remarks")
+        paths = [info.path for info in self.videos] + [path for path, _ in self.rejected]
+        # Only what tells the videos apart: a terminal is too narrow for whole paths and remarks.
+        root = os.path.commonpath([path.absolute().parent for path in paths])
+        table = Table("video", "frames", "size", "fps", "shots", "reader", "remarks", title=f"videos in {root}")
+        table.columns[0].overflow = "fold"
         for info in self.videos:
             size, fps = f"{info.width}x{info.height}", f"{info.fps:.4g}"
-            remarks = "; ".join(info.faults)
-            table.add_row(str(info.path), str(info.frames), size, fps, str(len(info.shots)), info.reader, remarks)
+            name, remarks = os.path.relpath(info.path, root), "; ".join(info.faults)
+            table.add_row(escape(name), str(info.frames), size, fps, str(len(info.shots)), info.reader, escape(remarks))
         for path, reason in self.rejected:
-            table.add_row(str(path), "", "", "", "", "rejected", reason, style="red")
+            name = os.path.relpath(path, root)
+            table.add_row(escape(name), "", "", "", "", "rejected", escape(reason), style="red")
         return table
 
 
@@ -67,7 +74,7 @@ def build_index(
             remembered: the next build tries them again.
         strict: raise on the first video that cannot be read.
         time_limit_s: seconds without progress after which a video is given up.
-        progress: show a progress bar while probing.
+        progress: show a progress bar while probing, on a terminal.
 
     Raises:
         VideoError: if the source holds no video, none can be read, or, with ``strict``, one cannot be read.
@@ -77,20 +84,14 @@ def build_index(
         raise ConfigError(f"time_limit_s is {time_limit_s:g}: it must be more than 0 seconds")
     cache = None if cache_dir is None else Path(cache_dir)
     results: dict[Path, VideoInfo | str] = {}
-    first_of: dict[str, Path] = {}
-    copies: dict[Path, list[Path]] = {}
-    todo: list[tuple[Path, str]] = []
-    paths = find_videos(source)
-    for path in paths:
+    copies: dict[str, list[Path]] = {}
+    for path in find_videos(source):
         try:
-            key = content_key(path)
+            copies.setdefault(content_key(path), []).append(path)
         except VideoError as error:
             results[path] = str(error).removeprefix(f"{path}: ")
-            continue
-        if key in first_of:
-            copies.setdefault(first_of[key], []).append(path)
-            continue
-        first_of[key] = path
+    todo: list[tuple[Path, str]] = []
+    for key, (path, *_) in copies.items():
         known = None if cache is None else _load(cache, path, key)
         if known is None:
             todo.append((path, key))
@@ -102,20 +103,24 @@ def build_index(
             _store(cache, result)
 
     videos: list[VideoInfo] = []
-    rejected: list[tuple[Path, str]] = []
-    for path in paths:
-        result_or_none = results.get(path)
-        if isinstance(result_or_none, VideoInfo):
-            same = tuple(f"same content as {copy}, which is left out" for copy in copies.get(path, []))
-            videos.append(replace(result_or_none, faults=result_or_none.faults + same))
-        elif result_or_none is not None:
-            rejected += [(copy, result_or_none) for copy in (path, *copies.get(path, []))]
+    rejected = [(path, result) for path, result in results.items() if isinstance(result, str)]
+    for path, *others in copies.values():
+        found = results[path]
+        if isinstance(found, VideoInfo):
+            same = tuple(f"same content as {other}, which is left out" for other in others)
+            videos.append(replace(found, faults=found.faults + same))
+        else:
+            rejected += [(other, found) for other in others]
     if rejected and (strict or not videos):
-        path, reason = rejected[0]
-        others = f" (and {len(rejected) - 1} more cannot be read)" if len(rejected) > 1 else ""
-        advice = "mend or remove it" if strict and videos else "no video of the source can be read"
-        raise VideoError(f"{path}: {reason}; {advice}{others}")
+        raise VideoError(_refusal(rejected, readable=len(videos)))
     return VideoIndex(videos, rejected)
+
+
+def _refusal(rejected: Sequence[tuple[Path, str]], readable: int) -> str:
+    path, reason = rejected[0]
+    others = f", and {len(rejected) - 1} more cannot be read" if len(rejected) > 1 else ""
+    advice = "mend or remove what cannot be read" if readable else "give at least one readable video"
+    return f"{path}: {reason}{others}: {advice}"
 
 
 def _probe_all(
@@ -140,7 +145,8 @@ def _probe_all(
 
     pool = ThreadPoolExecutor(len(workers))
     try:
-        with Progress(transient=True, disable=not progress) as bar:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
             task = bar.add_task("probing videos", total=len(todo))
             futures = [pool.submit(probe, path, key) for path, key in todo]
             for (path, _), future in zip(todo, futures, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -78,24 +79,26 @@ class ProbeWorker:
             raise UnreadableError("probing was stopped")
         if self._child is None:
             self._child = _Child()
-            self._next(_START_LIMIT_S)
-        self._child.send(request)
+            self._next(self._child, _START_LIMIT_S)
+        child = self._child
+        child.send(request)
         while True:
-            answer = self._next(self._limit)
+            answer = self._next(child, self._limit)
             if "refused" in answer:
                 raise UnreadableError(answer["refused"])
             if "result" in answer:
                 return answer["result"]
 
-    def _next(self, limit: float) -> dict[str, Any]:
-        assert self._child is not None
+    def _next(self, child: _Child, limit: float) -> dict[str, Any]:
         try:
-            answer = self._child.answers.get(timeout=limit)
+            answer = child.answers.get(timeout=limit)
         except queue.Empty:
             self._drop()
             raise UnreadableError(f"the decoder hangs: no progress for {limit:g} s") from None
+        if self._closed:
+            raise UnreadableError("probing was stopped")
         if answer is None:
-            words = self._child.last_words()
+            words = child.last_words()
             self._drop()
             raise UnreadableError(f"the decoder crashes: {words}")
         return json.loads(answer)
@@ -129,11 +132,9 @@ class _Child:
 
     def send(self, request: dict[str, Any]) -> None:
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(OSError):  # it has ended: the listener says so
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it has ended: the listener says so
 
     def last_words(self) -> str:
         status = self._process.wait()
@@ -145,6 +146,9 @@ class _Child:
         self._process.kill()
         self._process.wait()
         self._errors.close()
+        with contextlib.suppress(OSError):  # what was not yet sent has nobody to go to
+            assert self._process.stdin is not None
+            self._process.stdin.close()
 
     def _listen(self, lines: IO[str]) -> None:
         with lines:

@@ -60,7 +60,6 @@ def _read(info: VideoInfo, frames: list[int]) -> np.ndarray:
 
 def _cannot_read(info: VideoInfo, frames: list[int], reason: str) -> str:
     span = f"frame {frames[0]}" if len(frames) == 1 else f"frames {min(frames)} to {max(frames)}"
-    return (
-        f"{info.path}: {span} cannot be read ({reason.strip().splitlines()[0] if reason.strip() else 'no reason given'})"
-        ": the file is damaged or has changed since it was indexed; index it again"
-    )
+    first_line = (reason.strip().splitlines() or ["no reason given"])[0]
+    advice = "the file is damaged or has changed since it was indexed: index it again"
+    return f"{info.path}: {span} cannot be read ({first_line}); {advice}"

@@ -14,6 +14,7 @@ _GRID = 4  # thumbnail pixels per cell of the layout signature: small motion mov
 _BINS = 8  # colour histogram bins per channel
 _REACH = 3  # a flash of up to _REACH - 1 frames is not a cut
 _NEIGHBOURS = 8  # frames on either side that say how much change is usual here
+_MOST_HISTOGRAM = 2.0  # times the layout change: flicker moves flat colours over the borders of bins
 _LEAST_CHANGE = 0.2
 _TIMES_USUAL = 2.0
 
@@ -21,9 +22,9 @@ _TIMES_USUAL = 2.0
 class ShotDetector:
     """Finds hard cuts in a stream of thumbnails, remembering three frames and three numbers per frame.
 
-    The change between two frames is the mean difference of their 16 x 9 colour layouts plus half the L1 distance of
-    their smoothed colour histograms, 0 to 2: motion changes the layout but hardly the histogram, light changes the
-    histogram but hardly the layout, and a cut changes both. A frame starts a shot when
+    The change between two frames is the mean difference of their 16 x 9 colour layouts (0 to 1) plus half the L1
+    distance of their smoothed colour histograms (0 to 1, but at most twice the former): motion changes the layout
+    but hardly the histogram, flicker the histogram but hardly the layout, and a cut both. A frame starts a shot when
 
     * every frame shortly before differs from every frame shortly after (so a flash is no cut), and
     * the change exceeds 0.2 plus twice the median change of its neighbourhood (so sustained fast motion is no cut).
@@ -70,7 +71,8 @@ def _threshold(usual: NDArray[np.float64], position: int) -> float:
 
 
 def _change(a: tuple[NDArray[np.float32], ...], b: tuple[NDArray[np.float32], ...]) -> float:
-    return float(np.abs(a[0] - b[0]).mean() + 0.5 * np.abs(a[1] - b[1]).sum())
+    layout = float(np.abs(a[0] - b[0]).mean())
+    return layout + min(0.5 * float(np.abs(a[1] - b[1]).sum()), _MOST_HISTOGRAM * layout)
 
 
 def _layout(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:

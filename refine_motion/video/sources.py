@@ -56,9 +56,10 @@ def natural_sort(paths: Iterable[Path]) -> list[Path]:
     return sorted(paths, key=lambda path: ([_natural_key(part) for part in path.parts], path))
 
 
-def _natural_key(name: str) -> list[tuple[int, int, str]]:
-    pieces = re.split(r"([0-9]+)", name.lower())
-    return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in pieces if piece]
+def _natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    stem, suffix = os.path.splitext(name.lower())
+    pieces = re.split(r"([0-9]+)", stem)
+    return [(0, int(piece), "") if piece.isdigit() else (1, 0, piece) for piece in pieces if piece], suffix
 
 
 def _expand(source: str | Path) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import torch
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from torch import Tensor
@@ -41,15 +42,16 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, crf: int
         raise ConfigError(f"fps is {fps:g}: it must be more than 0 and at most 1000")
     if not 0 <= crf <= 51:
         raise ConfigError(f"crf is {crf}: it must be 0 to 51")
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _encode(path, aside, frames, fps, crf)
         aside.replace(path)
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: cannot be written: {error.strerror}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        if aside.exists():
+            aside.unlink()
 
 
 def _encode(path: Path, aside: Path, frames: Iterable[Tensor], fps: float, crf: int) -> None:
@@ -57,7 +59,7 @@ def _encode(path: Path, aside: Path, frames: Iterable[Tensor], fps: float, crf: 
     shape = None
     with av.open(str(aside), "w", format="mp4") as container:
         for number, frame in enumerate(frames):
-            if frame.ndim != 3 or frame.shape[0] != 3 or str(frame.dtype) != "torch.uint8":
+            if frame.ndim != 3 or frame.shape[0] != 3 or frame.dtype != torch.uint8:
                 raise VideoError(f"{path}: frame {number} is {tuple(frame.shape)} {frame.dtype}, not (3, H, W) uint8")
             if shape is None:
                 shape = frame.shape
@@ -72,7 +74,9 @@ def _encode(path: Path, aside: Path, frames: Iterable[Tensor], fps: float, crf: 
                     "crf": str(crf),
                     "x264-params": f"keyint={_GROUP}:min-keyint={_GROUP}:scenecut=0:bframes=0:open-gop=0",
                 }
-            container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="rgb24")))
+            # Converted here, by one thread: left to the encoder, PyAV starts threads that do not survive a later fork.
+            rgb = VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(rgb.reformat(format="yuv420p", threads=1)))
         if stream is None:
             raise VideoError(f"{path}: there is no frame to write")
         container.mux(stream.encode(None))
