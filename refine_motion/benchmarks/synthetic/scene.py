@@ -146,8 +146,8 @@ def random_scene(
     Args:
         seed: any integer.
         size: height and width in pixels.
-        max_speed: no visible point moves farther from one frame to the next, in pixels; the fastest one of a scene
-            moves about half as far.
+        max_speed: no visible point moves farther from one frame to the next, in pixels; the bound is
+            cautious, the fastest point of a scene moves about 0.2 to 0.6 times as far.
         frames: how many frames are meant to be looked at; steady motion stays moderate over that time.
         noise: standard deviation of sensor noise in grey levels.
         drift: largest relative change of brightness over time, such as 0.05.

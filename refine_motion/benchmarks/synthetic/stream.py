@@ -12,13 +12,13 @@ from refine_motion.benchmarks.synthetic.scene import random_scene
 class FlowPairs(Dataset[dict[str, Tensor]]):
     """A map-style dataset with a new scene at every index, the same for the same ``(seed, index)`` in any process.
 
-    Each scene has its own sensor noise (up to 4 grey levels) and brightness drift (up to 10 %), so that the two images
-    differ in more than motion.
+    Each scene has its own sensor noise (standard deviation up to 4 grey levels) and brightness drift (up to 2 % between
+    the two images), so that these differ in more than motion.
 
     Args:
         length: number of pairs in an epoch.
         size: height and width in pixels.
-        max_speed: no pixel moves farther, in pixels.
+        max_speed: no pixel moves farther, in pixels; see :func:`random_scene`.
         seed: any integer.
     """
 

@@ -16,11 +16,7 @@ LARGEST_SCALE = 1.16
 
 @dataclass(frozen=True)
 class Wave:
-    """``start + rate * t + swing * sin(turn * t + phase)``, with t in frames.
-
-    Attributes:
-        speed: bound on the change over one frame.
-    """
+    """``start + rate * t + swing * sin(turn * t + phase)``, with t in frames."""
 
     start: float = 0.0
     rate: float = 0.0
@@ -31,10 +27,6 @@ class Wave:
     def __call__(self, t: float) -> float:
         """Value at frame ``t``."""
         return self.start + self.rate * t + self.swing * math.sin(self.turn * t + self.phase)
-
-    @property
-    def speed(self) -> float:  # noqa: D102 -- said above
-        return abs(self.rate) + abs(self.swing * self.turn)
 
 
 @dataclass(frozen=True)
