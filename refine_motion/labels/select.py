@@ -27,7 +27,7 @@ class LabelFilter(ABC):
 
 
 class CycleRule(LabelFilter):
-    """Forward-backward residual at most ``alpha (|f| + |b|) + beta`` pixels (arXiv 2401.00850; UnFlow has 5 times both).
+    """Forward-backward residual at most ``alpha (|f| + |b|) + beta`` pixels (arXiv 2401.00850; UnFlow: 5 times both).
 
     Args:
         alpha: share of the speeds.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from torch import Tensor
+
 _TORCHVISION_TO_OFFICIAL = [
     (r"^feature_encoder\.", "fnet."),
     (r"^context_encoder\.", "cnet."),
@@ -38,7 +40,7 @@ def torchvision_to_official(key: str, separable_gru: bool) -> str:
     return re.sub(r"^update_block\.recurrent_block\.convgru([12])\.(conv[zrq])", rf"update_block.gru.{gate}", key)
 
 
-def without_duplicates(state: dict[str, object]) -> dict[str, object]:
+def without_duplicates(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state without ``norm3`` entries that repeat ``downsample.1`` (official residual blocks register it twice)."""
     return {
         key: value

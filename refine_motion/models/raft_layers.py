@@ -141,9 +141,13 @@ class SepConvGRU(nn.Module):
 
     def __init__(self, hidden: int, inputs: int):
         super().__init__()
-        for step, (kernel, padding) in enumerate((((1, 5), (0, 2)), ((5, 1), (2, 0))), start=1):
-            for gate in "zrq":
-                self.add_module(f"conv{gate}{step}", nn.Conv2d(hidden + inputs, hidden, kernel, padding=padding))
+        both = hidden + inputs
+        self.convz1 = nn.Conv2d(both, hidden, (1, 5), padding=(0, 2))
+        self.convr1 = nn.Conv2d(both, hidden, (1, 5), padding=(0, 2))
+        self.convq1 = nn.Conv2d(both, hidden, (1, 5), padding=(0, 2))
+        self.convz2 = nn.Conv2d(both, hidden, (5, 1), padding=(2, 0))
+        self.convr2 = nn.Conv2d(both, hidden, (5, 1), padding=(2, 0))
+        self.convq2 = nn.Conv2d(both, hidden, (5, 1), padding=(2, 0))
 
     def forward(self, h: Tensor, x: Tensor) -> Tensor:
         """New hidden state ``(N, hidden, h, w)``."""

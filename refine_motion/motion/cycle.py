@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from refine_motion.motion.grid import in_bounds, warp
+from refine_motion.motion.grid import in_bounds, length, warp
 from refine_motion.types import Evidence
 
 PAPER_ALPHA = 0.002
@@ -26,11 +26,11 @@ def cycle_error(forward: Tensor, backward: Tensor) -> Tensor:
     Returns:
         ``(B, H, W)`` in pixels.
     """
-    return (forward + warp(backward, forward)).norm(dim=1)
+    return length(forward + warp(backward, forward))
 
 
 def cycle_threshold(speed: Tensor, backward_speed: Tensor, alpha: float, beta: float) -> Tensor:
-    """``alpha (|f(x)| + |b(x)|) + beta`` in pixels: norms are not squared and ``|b|`` is not warped, as in the paper's code."""
+    """``alpha (|f(x)| + |b(x)|) + beta`` in pixels; lengths are not squared and ``|b|`` is not warped, as published."""
     return alpha * (speed + backward_speed) + beta
 
 
@@ -76,8 +76,8 @@ def flow_evidence(forward: Tensor, backward: Tensor, image_a: Tensor, image_b: T
     image_a, image_b = image_a.float(), image_b.float()
     evidence = Evidence(
         cycle_error=cycle_error(forward, backward),
-        speed=forward.norm(dim=1),
-        backward_speed=backward.norm(dim=1),
+        speed=length(forward),
+        backward_speed=length(backward),
         colour_error=colour_error(image_a, image_b, forward),
         gradient=gradient_strength(image_a),
     )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from refine_motion.motion.grid import length
+
 MAX_SPEED = 400.0
 # A sample with hardly any label must not weigh as much per pixel as one that is full of them.
 MIN_SHARE = 0.05
@@ -51,7 +53,7 @@ def sequence_loss(flows: Sequence[Tensor], target: Tensor, valid: Tensor, gamma:
     Returns:
         Scalar, in pixels.
     """
-    valid = valid & (target.norm(dim=1, keepdim=True) < MAX_SPEED)
+    valid = valid & (length(target)[:, None] < MAX_SPEED)
     pixels = valid[0].numel()
     count = valid.flatten(1).sum(dim=1).clamp(min=MIN_SHARE * pixels)
     with torch.autocast(target.device.type, enabled=False):

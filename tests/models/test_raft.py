@@ -15,7 +15,7 @@ from refine_motion.models.raft import Raft
 
 def recipe_tensor(key: str, shape: tuple[int, ...], seed: int) -> Tensor:
     """Reproducible random weights, defined in the README of the reference outputs."""
-    values = np.random.RandomState(zlib.crc32(key.encode()) ^ seed).standard_normal(shape)  # noqa: NPY002
+    values = np.random.RandomState(zlib.crc32(key.encode()) ^ seed).standard_normal(shape)
     leaf = key.split(".")[-1]
     if leaf == "num_batches_tracked":
         return torch.tensor(0)

@@ -1,0 +1,109 @@
+"""``fit``, ``validate`` and ``label``: LightningCLI over one YAML file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import set_parsing_settings
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
+
+from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedStratifiedCap
+from refine_motion.labels.teacher import FlowTeacher, LabelSettings
+from refine_motion.refine.api import save_refined
+from refine_motion.refine.datamodule import VideoLabelDataModule
+from refine_motion.refine.module import RefineModule
+from refine_motion.refine.stage1 import label_videos
+from refine_motion.refine.trainer import RefineTrainer
+
+# Imported so that YAML files may give these class names without their modules.
+__all__ = ["ColourRule", "CycleRule", "MinSpeed", "SpeedStratifiedCap", "run"]
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the resolved configuration to the run's own folder: with W&B every run shares one log folder."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write ``config.yaml`` into the work folder and, where W&B is used, into the run's configuration."""
+        folder = Path(self.config.workdir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True)
+        if isinstance(trainer.logger, WandbLogger):
+            trainer.logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
+
+
+class RefineCLI(LightningCLI):
+    """Adds the work folder and the settings of stage 1, and runs stage 1 before ``fit``."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """``--workdir`` and ``--label.*`` for every subcommand."""
+        parser.add_argument("--workdir", type=str, default="runs/refine", help="folder for everything this run writes")
+        parser.add_argument("--label", type=LabelSettings, default=LabelSettings(), help="how stage 1 makes labels")
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The subcommands and the arguments that they get from elsewhere."""
+        kept = {name: skip for name, skip in LightningCLI.subcommands().items() if name in ("fit", "validate")}
+        return {**kept, "label": {"model", "datamodule", "settings"}}
+
+    def before_fit(self) -> None:
+        """Stage 1 with the same trainer; it skips what is labelled already."""
+        self._stage1()
+
+    def before_validate(self) -> None:
+        """Held-out labels are needed here too."""
+        self._stage1()
+
+    def after_fit(self) -> None:
+        """Save the student as plain weights."""
+        if self.trainer.is_global_zero:
+            path = save_refined(self.model, self._get(self.config, "workdir"), self.trainer.global_step)
+            print(f"refined weights: {path}")
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """Without a group for the trainer's method ``label``, whose name the settings of stage 1 have."""
+        if subcommand != "label":
+            return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser = self.init_parser(**kwargs)
+        self._add_arguments(parser)
+        self._subcommand_method_arguments[subcommand] = []
+        return parser
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        if subcommand == "label":
+            kwargs["settings"] = self._get(self.config_init, "label")
+        return kwargs
+
+    def _stage1(self) -> None:
+        teacher = FlowTeacher(self.model.teacher, self._get(self.config_init, "label"))
+        label_videos(self.trainer, teacher, self.datamodule)
+
+
+def run(args: list[str]) -> int:
+    """Run one LightningCLI subcommand.
+
+    Args:
+        args: the subcommand and its options.
+    """
+    # Interpolations such as ${workdir} are written from the root of a file; the parser needs them relative.
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    # LightningCLI warns when it gets arguments while the process has some too, so the process gets these.
+    own, sys.argv = sys.argv, ["refine-motion", *args]
+    try:
+        RefineCLI(
+            RefineModule,
+            VideoLabelDataModule,
+            trainer_class=RefineTrainer,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            seed_everything_default=0,
+            parser_kwargs={"parser_mode": "omegaconf+"},
+            auto_configure_optimizers=False,
+        )
+    finally:
+        sys.argv = own
+    return 0

@@ -1,0 +1,79 @@
+"""``refine-motion``: every command, dispatched to LightningCLI or to a file of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import torch
+
+from refine_motion.errors import RefineMotionError
+
+# Commands of LightningCLI, which share one YAML file.
+LIGHTNING_COMMANDS = {
+    "fit": "label what is missing, then fine-tune on the labels and save the refined weights",
+    "validate": "measure a model on the held-out windows",
+    "label": "stage 1 alone: make and cache the pseudo-labels, and print their yield",
+}
+# Commands with a module of their own, ``refine_motion.cli.<name>``, each with ``main(args) -> exit status``.
+OWN_COMMANDS = {
+    "evaluate": "measure one model, or two against each other, on pairs with ground truth (evaluate flow)",
+    "demo": "the main job from start to end on a small procedural clip",
+}
+
+
+def usage() -> str:
+    """The main help text: every command with one line."""
+    commands = LIGHTNING_COMMANDS | OWN_COMMANDS
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {what}" for name, what in commands.items()]
+    return "\n".join(
+        [
+            "usage: refine-motion COMMAND [options]",
+            "",
+            "Refine a pre-trained motion model on your own unlabelled videos.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "  refine-motion COMMAND --help               options of a command",
+            "  refine-motion fit --config FILE --print_config  all settings and their values",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+
+    Returns:
+        0 when it worked, 2 when the user has something to mend (one line on standard error says what).
+    """
+    # Without this RAFT-small is about five times slower on CPUs, from denormal numbers in its recurrent unit.
+    torch.set_flush_denormal(True)
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    command, rest = args[0], args[1:]
+    if command not in LIGHTNING_COMMANDS | OWN_COMMANDS:
+        known = ", ".join(LIGHTNING_COMMANDS | OWN_COMMANDS)
+        print(f"refine-motion: no command is called {command!r}; commands: {known}", file=sys.stderr)
+        return 2
+    try:
+        return _command(command)(rest)
+    except RefineMotionError as error:
+        # An error that crossed from a data-loading process carries that process's traceback before its own line.
+        print(f"refine-motion: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+        return 2
+
+
+def _command(name: str) -> Callable[[list[str]], int]:
+    if name in OWN_COMMANDS:
+        return import_module(f"refine_motion.cli.{name}").main
+    from refine_motion.cli.lightning_cli import run
+
+    return lambda rest: run([name, *rest])

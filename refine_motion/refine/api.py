@@ -1,0 +1,154 @@
+"""Both stages from Python: ``rm.label`` and ``rm.refine``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+
+from refine_motion.labels.select import LabelFilter
+from refine_motion.labels.store import LabelStore
+from refine_motion.labels.summary import LabelSummary
+from refine_motion.labels.teacher import FlowTeacher, LabelSettings
+from refine_motion.models.base import load_model
+from refine_motion.models.weights import save_weights
+from refine_motion.refine.augment import Augmentation
+from refine_motion.refine.datamodule import VideoLabelDataModule
+from refine_motion.refine.module import RefineModule
+from refine_motion.refine.stage1 import label_videos
+from refine_motion.refine.trainer import RefineTrainer
+
+REFINED = "refined.safetensors"
+
+
+@dataclass(frozen=True)
+class RefineResult:
+    """What a refinement gave.
+
+    Attributes:
+        weights: the refined weights; ``load_model`` opens them. The original file is never written to.
+        store: the pseudo-labels.
+        labels: their yield.
+        held_out: last measurements on the held-out windows, such as ``val/cycle_error``; none without held-out windows.
+    """
+
+    weights: Path
+    store: LabelStore
+    labels: LabelSummary
+    held_out: dict[str, float]
+
+
+def save_refined(module: RefineModule, folder: str | Path, steps: int) -> Path:
+    """Write the student of a trained module as plain weights and return their path.
+
+    Args:
+        module: after training.
+        folder: where ``refined.safetensors`` goes.
+        steps: optimiser steps taken, noted in the file's header.
+    """
+    facts = {"refined_from": str(module.hparams["weights"]), "steps": steps, "iters": module.iters}
+    return save_weights(module.student, Path(folder) / REFINED, facts)
+
+
+def label(
+    videos: str | Path,
+    model: str | None,
+    weights: str | Path,
+    out: str | Path = "labels",
+    settings: LabelSettings = LabelSettings(),  # noqa: B008  (frozen)
+    accelerator: str = "auto",
+    **data: Any,
+) -> LabelStore:
+    """Stage 1: make and cache the pseudo-labels of some videos.
+
+    Args:
+        videos: a video, a folder of videos or of frame folders, a glob pattern, or a list file.
+        model: registered model name; None recognises it from the weights.
+        weights: path of the pre-trained weights.
+        out: root folder of the label store.
+        settings: how labels are made.
+        accelerator: as of ``lightning.pytorch.Trainer``.
+        **data: more arguments of :class:`VideoLabelDataModule`, such as ``max_pairs`` or ``frame_steps``.
+
+    Returns:
+        The store; labels made earlier with the same teacher and settings are kept.
+
+    Raises:
+        RefineMotionError: one line on what is wrong with videos, weights or settings.
+    """
+    out = Path(out)
+    module = VideoLabelDataModule(str(videos), labels=str(out), cache=str(out / "index"), **data)
+    trainer = RefineTrainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
+    store, _ = label_videos(trainer, FlowTeacher(load_model(model, weights), settings), module)
+    return store
+
+
+def refine(
+    videos: str | Path,
+    model: str | None,
+    weights: str | Path,
+    out: str | Path = "runs/refine",
+    steps: int = 1000,
+    iters: int = 12,
+    learning_rate: float = 1e-4,
+    augment: Augmentation = Augmentation(),  # noqa: B008  (frozen)
+    filters: Sequence[LabelFilter] | None = None,
+    settings: LabelSettings = LabelSettings(),  # noqa: B008  (frozen)
+    seed: int = 0,
+    accelerator: str = "auto",
+    precision: str = "32-true",
+    **data: Any,
+) -> RefineResult:
+    """Stages 1 and 2: label the videos and fine-tune the model on its verified labels.
+
+    Args:
+        videos: a video, a folder of videos or of frame folders, a glob pattern, or a list file.
+        model: registered model name; None recognises it from the weights.
+        weights: path of the pre-trained weights.
+        out: folder for labels, checkpoints, logs and ``refined.safetensors``.
+        steps: optimiser steps.
+        iters: iterations of the student in training.
+        learning_rate: peak of the schedule.
+        augment: strength of the student's augmentation.
+        filters: which labels to train on; None takes the paper's cycle and colour rule.
+        settings: how labels are made.
+        seed: seed of order, crops and augmentation.
+        accelerator: as of ``lightning.pytorch.Trainer``.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        **data: more arguments of :class:`VideoLabelDataModule`, such as ``crop`` or ``batch_size``.
+
+    Returns:
+        Where the refined weights are, and what is known of labels and student.
+
+    Raises:
+        RefineMotionError: one line on what is wrong with videos, weights or settings.
+    """
+    seed_everything(seed, verbose=False)
+    out = Path(out)
+    # Built before the folder is touched, so that a wrong setting leaves nothing behind.
+    module = RefineModule(model, str(weights), iters=iters, learning_rate=learning_rate, augment=augment)
+    videos_and_labels = VideoLabelDataModule(
+        str(videos), labels=str(out / "labels"), cache=str(out / "index"), filters=filters, seed=seed, **data
+    )
+    trainer = RefineTrainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=precision,
+        max_steps=steps,
+        gradient_clip_val=5.0,
+        check_val_every_n_epoch=None,
+        val_check_interval=max(1, min(100, steps)),
+        log_every_n_steps=10,
+        logger=CSVLogger(str(out), name="logs"),
+        callbacks=[ModelCheckpoint(out / "checkpoints", every_n_train_steps=100, save_last=True)],
+        enable_model_summary=False,
+    )
+    store, summary = label_videos(trainer, FlowTeacher(module.teacher, settings), videos_and_labels)
+    trainer.fit(module, datamodule=videos_and_labels)
+    held_out = {k: v.item() for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+    return RefineResult(save_refined(module, out, trainer.global_step), store, summary, held_out)

@@ -1,0 +1,166 @@
+"""Videos and their cached pseudo-labels, for both stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_info
+from torch.utils.data import DataLoader
+
+from refine_motion.errors import ConfigError, LabelError
+from refine_motion.labels.generate import UnlabelledWindows
+from refine_motion.labels.select import LabelFilter, paper_filters
+from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.windows import PairWindow, plan_windows, split_windows
+from refine_motion.refine.dataset import HeldOutPairs, Source, TrainingPairs, WindowShuffle
+from refine_motion.video.index import VideoIndex, build_index
+
+
+class VideoLabelDataModule(LightningDataModule):
+    """Streams videos window by window and serves the labels that stage 1 cached.
+
+    Args:
+        videos: a video, a folder of videos or of frame folders, a glob pattern, or a list file.
+        labels: root folder of the label store.
+        cache: folder of the video index.
+        window: frames read in one go.
+        frame_steps: distances between the two frames of a pair.
+        seconds_per_step: thin the videos out to this time step first; frame steps count in it.
+        max_pairs: at most so many pairs, spread evenly over the videos.
+        holdout: share of the windows kept for validation.
+        filters: applied in order when a label is read; None takes the paper's cycle and colour rule.
+        crop: ``(H, W)`` of a training sample in pixels.
+        batch_size: pairs per step and process.
+        num_workers: processes that decode.
+        strict: stop at the first video that cannot be read, instead of going on with the rest.
+        seed: seed of order, crops and augmentation.
+
+    Attributes:
+        store: where labels are; set by stage 1.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    store: LabelStore | None = None
+
+    def __init__(
+        self,
+        videos: str,
+        labels: str = "labels",
+        cache: str = "labels/index",
+        window: int = 4,
+        frame_steps: Sequence[int] = (1,),
+        seconds_per_step: float | None = None,
+        max_pairs: int | None = None,
+        holdout: float = 0.1,
+        filters: Sequence[LabelFilter] | None = None,
+        crop: tuple[int, int] = (256, 512),
+        batch_size: int = 12,
+        num_workers: int = 2,
+        strict: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__()
+        if window < 2 or batch_size < 1 or num_workers < 0 or not 0 <= holdout < 1:
+            raise ConfigError(
+                "data: window must be at least 2, batch_size at least 1, num_workers at least 0 and holdout in [0, 1); "
+                f"got {window}, {batch_size}, {num_workers}, {holdout}"
+            )
+        if not frame_steps or min(frame_steps) < 1 or (max_pairs is not None and max_pairs < 1):
+            raise ConfigError(
+                f"data: frame_steps and max_pairs must be positive, got {list(frame_steps)} and {max_pairs}"
+            )
+        if min(crop) < 64:
+            raise ConfigError(f"data.crop must be at least 64 pixels on each side, got {list(crop)}")
+        self.videos, self.labels, self.cache = videos, Path(labels), Path(cache)
+        self.window, self.frame_steps, self.seconds_per_step = window, list(frame_steps), seconds_per_step
+        self.max_pairs, self.holdout = max_pairs, holdout
+        self.filters = paper_filters() if filters is None else list(filters)
+        self.crop, self.batch_size, self.num_workers = (crop[0], crop[1]), batch_size, num_workers
+        self.strict, self.seed = strict, seed
+        self.index: VideoIndex | None = None
+        self.windows: list[PairWindow] = []
+
+    def prepare_data(self) -> None:
+        """Probe the videos, once; the other processes then read the cached index."""
+        if self.index is None:
+            self._plan(build_index(self.videos, cache_dir=self.cache, strict=self.strict))
+
+    def setup(self, stage: str) -> None:
+        """Plan the windows.
+
+        Raises:
+            VideoError: there is no readable video, or none holds a pair.
+        """
+        if self.index is None:
+            self._plan(build_index(self.videos, cache_dir=self.cache, strict=self.strict, progress=False))
+
+    def _plan(self, index: VideoIndex) -> None:
+        self.index = index
+        self.windows = plan_windows(index.videos, self.window, self.frame_steps, self.seconds_per_step, self.max_pairs)
+
+    def pair_keys(self) -> list[PairKey]:
+        """Every pair that is, or will be, labelled."""
+        return [key for window in self.windows for key in window.pair_keys()]
+
+    def unlabelled(self) -> tuple[list[PairWindow], dict[str, int]]:
+        """Windows with the pairs that lack a usable label, and how many lack it for which reason."""
+        missing = dict(self._store.missing(self.pair_keys()))
+        reasons: dict[str, int] = {}
+        for reason in missing.values():
+            reasons[reason] = reasons.get(reason, 0) + 1
+        wanted = set(missing)
+        return [found for window in self.windows if (found := window.only(wanted)).pairs], reasons
+
+    def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Windows to be labelled, one a step."""
+        windows, _ = self.unlabelled()
+        return DataLoader(
+            UnlabelledWindows(windows, self.strict), batch_size=None, num_workers=min(self.num_workers, len(windows))
+        )
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Random crops of labelled pairs, windows shuffled."""
+        training, _ = self._split()
+        dataset = TrainingPairs(self._source(training))
+        trainer = self.trainer
+        world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            sampler=WindowShuffle(dataset, world, rank, self.seed),
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
+        )
+
+    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
+        """Centre crops of held-out pairs; nothing where nothing is held out."""
+        _, held = self._split()
+        if not held:
+            return []
+        return DataLoader(HeldOutPairs(self._source(held)), self.batch_size, num_workers=min(self.num_workers, 1))
+
+    @property
+    def _store(self) -> LabelStore:
+        if self.store is None:
+            raise LabelError(f"{self.labels}: no labels yet; run stage 1 first (`refine-motion label` or `fit`)")
+        return self.store
+
+    def _split(self) -> tuple[list[PairWindow], list[PairWindow]]:
+        """Training and held-out windows, without pairs whose label could not be made."""
+        missing = {key for key, _ in self._store.missing(self.pair_keys())}
+        if missing:
+            rank_zero_info(f"{len(missing)} of {len(self.pair_keys())} pairs have no label and are left out")
+        labelled = set(self.pair_keys()) - missing
+        windows = [found for window in self.windows if (found := window.only(labelled)).pairs]
+        if not windows:
+            raise LabelError(f"{self.labels}: no pair could be labelled; see the reasons above")
+        return split_windows(windows, self.holdout)
+
+    def _source(self, windows: list[PairWindow]) -> Source:
+        return Source(windows, self._store, self.filters, self.crop, self.seed)

@@ -1,0 +1,68 @@
+"""Stage 1 before stage 2: label what is missing, then say what the labels are like."""
+
+from __future__ import annotations
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from rich.console import Console
+
+from refine_motion.errors import LabelError
+from refine_motion.labels.generate import LabelModule, LabelWriter
+from refine_motion.labels.store import LabelStore
+from refine_motion.labels.summary import LabelSummary, summarise
+from refine_motion.labels.teacher import FlowTeacher
+from refine_motion.refine.datamodule import VideoLabelDataModule
+
+
+def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataModule) -> tuple[LabelStore, LabelSummary]:
+    """Label every pair that has no usable label yet, and print the yield.
+
+    Args:
+        trainer: runs the prediction over its processes.
+        teacher: the frozen teacher.
+        data: the videos; its ``store`` is set.
+
+    Returns:
+        The store and the yield under the filters of ``data``.
+
+    Raises:
+        VideoError: no video is readable, or none holds a pair.
+        LabelError: no pair could be labelled, or the filters keep no pixel.
+    """
+    store = LabelStore(data.labels, teacher.fingerprint, teacher.facts)
+    data.store = store
+    data.prepare_data()
+    data.setup("predict")
+    report = Console(quiet=not trainer.is_global_zero)
+    if data.index is not None and data.index.rejected:
+        report.print(data.index.table())
+    windows, reasons = data.unlabelled()
+    if windows:
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        report.print(
+            f"Stage 1: labelling {sum(len(w.pairs) for w in windows)} of {len(data.pair_keys())} pairs ({told})"
+        )
+        module = LabelModule(teacher, windows)
+        writer = LabelWriter(store)
+        trainer.callbacks.append(writer)  # type: ignore[attr-defined]
+        try:
+            trainer.predict(module, datamodule=data, return_predictions=False)
+        finally:
+            trainer.callbacks.remove(writer)  # type: ignore[attr-defined]
+        for problem in module.problems:
+            rank_zero_warn(f"not labelled: {problem}")
+    else:
+        report.print(f"Stage 1: all {len(data.pair_keys())} pairs are labelled already")
+    missing = {key for key, _ in store.missing(data.pair_keys())}
+    labelled = [key for key in data.pair_keys() if key not in missing]
+    if not labelled:
+        raise LabelError(f"{data.labels}: no pair could be labelled; see the reasons above")
+    if trainer.is_global_zero:
+        store.write_manifest()
+    summary = summarise(store, labelled, data.filters)
+    report.print(summary.table())
+    if summary.kept_share == 0:
+        raise LabelError(
+            f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (for example CycleRule)"
+        )
+    return store, summary
