@@ -1,0 +1,35 @@
+"""Files that appear complete under their name, or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Write a file under a temporary name beside it, and rename it in one step when the block ends without an error.
+
+    Another process, or a later run, sees the old file or the whole new one. When the block raises, the old file stays
+    and the temporary one is removed. Missing parent folders are made.
+
+    Args:
+        path: the file to write or replace.
+
+    Yields:
+        Where to write: a hidden name of this process, without the suffix of ``path``, so that no search for files of
+        that kind takes it for one.
+
+    Raises:
+        OSError: if a folder cannot be made, nothing was written, or the file cannot be renamed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
