@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,14 +17,15 @@ from rich.progress import Progress
 from rich.table import Table
 
 from refine_motion.errors import ConfigError, VideoError
+from refine_motion.files import replacing
 from refine_motion.video.content import content_key
 from refine_motion.video.info import VideoInfo
-from refine_motion.video.probe import ProbeWorker, UnreadableError
+from refine_motion.video.probe import ContentError, ProbeWorker, UnreadableError
 from refine_motion.video.sources import find_videos
 
 __all__ = ["VideoIndex", "VideoInfo", "build_index", "content_key"]
 
-_SCHEMA = 1
+_SCHEMA = 2
 _MOST_WORKERS = 8
 
 
@@ -70,8 +72,10 @@ def build_index(
 
     Args:
         source: what :func:`~refine_motion.video.sources.find_videos` accepts.
-        cache_dir: folder for one small JSON file per content key; None remembers nothing. Rejected videos are not
-            remembered: the next build tries them again.
+        cache_dir: folder for one small JSON file per content key, wherever the video lies; None remembers nothing.
+            A rejected video is remembered with its reason, and tried again when its file in this folder is removed,
+            or, if it hung, with a larger time limit. A crash of the probe is not remembered: the machine may be short
+            of memory, or a decoder badly installed.
         strict: raise on the first video that cannot be read.
         time_limit_s: seconds without progress after which a video is given up.
         progress: show a progress bar while probing, on a terminal.
@@ -92,15 +96,15 @@ def build_index(
             results[path] = str(error).removeprefix(f"{path}: ")
     todo: list[tuple[Path, str]] = []
     for key, (path, *_) in copies.items():
-        known = None if cache is None else _load(cache, path, key)
+        known = None if cache is None else _load(cache, path, key, time_limit_s)
         if known is None:
             todo.append((path, key))
         else:
             results[path] = known
-    for path, result in _probe_all(todo, time_limit_s, progress):
-        results[path] = result
-        if cache is not None and isinstance(result, VideoInfo):
-            _store(cache, result)
+    for path, key, result in _probe_all(todo, time_limit_s, progress):
+        results[path] = result if isinstance(result, VideoInfo) else str(result)
+        if cache is not None and isinstance(result, (VideoInfo, ContentError)):
+            _store(cache, key, result)
 
     videos: list[VideoInfo] = []
     rejected = [(path, result) for path, result in results.items() if isinstance(result, str)]
@@ -125,8 +129,8 @@ def _refusal(rejected: Sequence[tuple[Path, str]], readable: int) -> str:
 
 def _probe_all(
     todo: Sequence[tuple[Path, str]], time_limit_s: float, progress: bool
-) -> Iterator[tuple[Path, VideoInfo | str]]:
-    """Probe videos, several at a time where there are cores, in the order given; a str is the reason of a failure."""
+) -> Iterator[tuple[Path, str, VideoInfo | UnreadableError]]:
+    """Probe videos (path, key), several at a time where there are cores; results come in the order given."""
     if not todo:
         return
     workers = [ProbeWorker(time_limit_s) for _ in range(min(len(todo), (os.cpu_count() or 2) // 2 or 1, _MOST_WORKERS))]
@@ -134,12 +138,12 @@ def _probe_all(
     for worker in workers:
         free.put(worker)
 
-    def probe(path: Path, key: str) -> VideoInfo | str:
+    def probe(path: Path, key: str) -> VideoInfo | UnreadableError:
         worker = free.get()
         try:
             return worker.probe(path, key)
         except UnreadableError as error:
-            return str(error)
+            return error
         finally:
             free.put(worker)
 
@@ -149,8 +153,8 @@ def _probe_all(
         with Progress(console=console, transient=True, disable=not (progress and console.is_terminal)) as bar:
             task = bar.add_task("probing videos", total=len(todo))
             futures = [pool.submit(probe, path, key) for path, key in todo]
-            for (path, _), future in zip(todo, futures, strict=True):
-                yield path, future.result()
+            for (path, key), future in zip(todo, futures, strict=True):
+                yield path, key, future.result()
                 bar.advance(task)
     finally:
         # Also on Ctrl-C: nothing new starts, and what runs ends with its child.
@@ -163,24 +167,28 @@ def _entry(cache: Path, key: str) -> Path:
     return cache / f"{key}.json"
 
 
-def _load(cache: Path, path: Path, key: str) -> VideoInfo | None:
-    """The remembered entry, or None where there is none, or an old or damaged one."""
+def _load(cache: Path, path: Path, key: str, time_limit_s: float) -> VideoInfo | str | None:
+    """What is remembered, a str being the reason of a refusal; None where there is no entry, an old or damaged one."""
     try:
         entry = json.loads(_entry(cache, key).read_text(encoding="utf-8"))
-        if entry["schema"] != _SCHEMA or entry["video"]["key"] != key:
+        if entry["schema"] != _SCHEMA or entry["key"] != key:
             return None
-        return VideoInfo.from_json(path, entry["video"])
+        if "video" in entry:
+            return VideoInfo.from_json(path, entry["video"])
+        tried_s = entry["time_limit_s"]
+        return None if tried_s is not None and tried_s < time_limit_s else str(entry["refused"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _store(cache: Path, info: VideoInfo) -> None:
-    target = _entry(cache, info.key)
-    # Written aside and renamed: another process, or a later run, sees the whole entry or none.
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
+def _store(cache: Path, key: str, result: VideoInfo | ContentError) -> None:
+    entry: dict[str, Any] = {"schema": _SCHEMA, "key": key}
+    if isinstance(result, VideoInfo):
+        entry["video"] = result.to_json()
+    else:
+        entry |= {"refused": str(result), "time_limit_s": result.time_limit_s}
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps({"schema": _SCHEMA, "video": info.to_json()}), encoding="utf-8")
-        aside.replace(target)
+        with replacing(_entry(cache, key)) as aside:
+            aside.write_text(json.dumps(entry), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{cache}: the video index cannot be stored there: {error.strerror}") from error

@@ -24,6 +24,18 @@ class UnreadableError(Exception):
     """The video cannot be used; the message is the reason, without the path."""
 
 
+class ContentError(UnreadableError):
+    """The reason lies in the content of the video: probing it again would end the same.
+
+    Attributes:
+        time_limit_s: the time limit, where it was given up for standing still that long; None for other reasons.
+    """
+
+    def __init__(self, reason: str, time_limit_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.time_limit_s = time_limit_s
+
+
 class ProbeWorker:
     """One child process that probes one video after the other; started when first needed, and again after a hang.
 
@@ -58,7 +70,8 @@ class ProbeWorker:
             key: its content key, stored in the result.
 
         Raises:
-            UnreadableError: if no frame of it can be used, or probing it hangs or crashes.
+            ContentError: if no frame of it can be used, or probing it hangs.
+            UnreadableError: if the probe crashes or fails otherwise, which may come from the machine.
         """
         facts = self._ask({"do": "examine", "path": str(path.absolute())})
         samples = facts.pop("samples", None)
@@ -79,22 +92,29 @@ class ProbeWorker:
             raise UnreadableError("probing was stopped")
         if self._child is None:
             self._child = _Child()
-            self._next(self._child, _START_LIMIT_S)
+            if self._next(self._child, _START_LIMIT_S) is None:
+                raise UnreadableError(f"the probe does not start within {_START_LIMIT_S:g} s")
         child = self._child
         child.send(request)
         while True:
             answer = self._next(child, self._limit)
+            if answer is None:
+                reason = f"the decoder hangs: no progress for {self._limit:g} s, the time limit"
+                raise ContentError(reason, self._limit)
             if "refused" in answer:
-                raise UnreadableError(answer["refused"])
+                raise ContentError(answer["refused"])
+            if "failed" in answer:
+                raise UnreadableError(answer["failed"])
             if "result" in answer:
                 return answer["result"]
 
-    def _next(self, child: _Child, limit: float) -> dict[str, Any]:
+    def _next(self, child: _Child, limit: float) -> dict[str, Any] | None:
+        """The next answer of the child, or None when there was none for ``limit`` seconds and the child was killed."""
         try:
             answer = child.answers.get(timeout=limit)
         except queue.Empty:
             self._drop()
-            raise UnreadableError(f"the decoder hangs: no progress for {limit:g} s") from None
+            return None
         if self._closed:
             raise UnreadableError("probing was stopped")
         if answer is None:

@@ -4,7 +4,8 @@ It is apart because a decoder can hang while it holds the interpreter lock, or c
 It imports no torch, so that it starts fast. Run by :mod:`refine_motion.video.probe`.
 
 Requests: ``{"do": "examine", "path": …}`` and ``{"do": "compare", "path": …, "frames": …, "samples": …}``.
-Answers: any number of ``{"alive": frames so far}``, then ``{"result": …}`` or ``{"refused": "reason"}``.
+Answers: any number of ``{"alive": frames so far}``, then ``{"result": …}``, ``{"refused": "reason"}`` for a file that
+cannot be used, or ``{"failed": "reason"}`` where that is not certain.
 """
 
 from __future__ import annotations
@@ -288,7 +289,7 @@ def _answer(request: dict[str, Any], alive: Alive) -> dict[str, Any]:
     except RefusedError as error:
         return {"refused": str(error)}
     except Exception as error:  # whatever a strange file brings up is named with that file, and the rest goes on
-        return {"refused": f"the probe failed with {type(error).__name__}: {error}"}
+        return {"failed": f"the probe failed with {type(error).__name__}: {error}"}
 
 
 def serve(requests: TextIO, answers: TextIO) -> None:

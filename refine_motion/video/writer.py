@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from refine_motion.errors import ConfigError, VideoError
+from refine_motion.files import replacing
 
 _GROUP = 12  # frames from one keyframe to the next: a frame is never more than that many away from a seek
 
@@ -42,16 +42,11 @@ def write_video(path: str | Path, frames: Iterable[Tensor], fps: float, crf: int
         raise ConfigError(f"fps is {fps:g}: it must be more than 0 and at most 1000")
     if not 0 <= crf <= 51:
         raise ConfigError(f"crf is {crf}: it must be 0 to 51")
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _encode(path, aside, frames, fps, crf)
-        aside.replace(path)
+        with replacing(path) as aside:
+            _encode(path, aside, frames, fps, crf)
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        if aside.exists():
-            aside.unlink()
 
 
 def _encode(path: Path, aside: Path, frames: Iterable[Tensor], fps: float, crf: int) -> None:

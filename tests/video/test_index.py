@@ -12,6 +12,7 @@ from rich.console import Console
 from refine_motion.errors import ConfigError, VideoError
 from refine_motion.video import index as index_module
 from refine_motion.video.index import build_index
+from refine_motion.video.probe import ContentError, UnreadableError
 
 MakeVideo = Callable[..., Path]
 
@@ -55,17 +56,49 @@ def test_nothing_readable(folder: Path) -> None:
         build_index(str(folder / "broken*.mp4"), None)
 
 
-def test_second_build_does_not_probe(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (folder / "broken.mp4").unlink()
+def test_second_build_probes_neither_good_nor_refused(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = tmp_path / "cache"
     first = build_index(folder, cache, progress=False)
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.iterdir())) == 3
     forbid_probing(monkeypatch)
     assert build_index(folder, cache) == first
     moved = folder.rename(tmp_path / "elsewhere")
     again = build_index(moved, cache)
     assert [info.path for info in again.videos] == [moved / "a.mp4", moved / "b.mp4"]
+    assert again.rejected == [(moved / "broken.mp4", reason) for _, reason in first.rejected]
     assert [info.timestamps for info in again.videos] == [info.timestamps for info in first.videos]
+
+
+def refuse_with(monkeypatch: pytest.MonkeyPatch, error: UnreadableError) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(index_module.ProbeWorker, "probe", refuse)
+
+
+def test_a_video_that_hung_is_tried_again_with_a_larger_limit(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video, cache = make_video(tmp_path / "a.mp4"), tmp_path / "cache"
+    with monkeypatch.context() as patch:
+        refuse_with(patch, ContentError("hangs for 5 s", time_limit_s=5))
+        with pytest.raises(VideoError, match="hangs for 5 s"):
+            build_index(video, cache, time_limit_s=5)
+        forbid_probing(patch)
+        with pytest.raises(VideoError, match="hangs for 5 s"):
+            build_index(video, cache, time_limit_s=5)
+    assert len(build_index(video, cache, time_limit_s=60, progress=False).videos) == 1
+
+
+def test_a_crash_is_not_remembered(make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    video, cache = make_video(tmp_path / "a.mp4"), tmp_path / "cache"
+    with monkeypatch.context() as patch:
+        refuse_with(patch, UnreadableError("crashes"))
+        with pytest.raises(VideoError, match="crashes"):
+            build_index(video, cache)
+    assert len(build_index(video, cache, progress=False).videos) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "schema", "field"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refine_motion.video.probe import ProbeWorker, UnreadableError
+from refine_motion.video.probe import ContentError, ProbeWorker, UnreadableError
 
 MakeVideo = Callable[..., Path]
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_read_is_refused_with_a_line(worker: ProbeWorker, tmp_pat
     text, empty = tmp_path / "text.mp4", tmp_path / "empty.mp4"
     text.write_text("no video")
     empty.touch()
-    with pytest.raises(UnreadableError, match="no video, damaged, or cut short"):
+    with pytest.raises(ContentError, match="no video, damaged, or cut short"):
         worker.probe(text, "key")
     with pytest.raises(UnreadableError, match="empty"):
         worker.probe(empty, "key")
@@ -82,8 +82,9 @@ def test_a_hang_costs_one_file(make_video: MakeVideo, tmp_path: Path) -> None:
     good = make_video(tmp_path / "good.mp4")
     with ProbeWorker(time_limit_s=2) as worker:
         started = time.monotonic()
-        with pytest.raises(UnreadableError, match="hangs: no progress for 2 s"):
+        with pytest.raises(ContentError, match="hangs: no progress for 2 s, the time limit") as caught:
             worker.probe(pipe, "key")
+        assert caught.value.time_limit_s == 2
         assert time.monotonic() - started < 30
         assert worker.probe(good, "key").frames == 20
 
@@ -94,8 +95,9 @@ def test_a_crash_costs_one_file(make_video: MakeVideo, tmp_path: Path) -> None:
         worker.probe(good, "key")
         assert worker._child is not None
         worker._child._process.kill()
-        with pytest.raises(UnreadableError, match="crashes: exit status -9"):
+        with pytest.raises(UnreadableError, match="crashes: exit status -9") as caught:
             worker.probe(good, "key")
+        assert not isinstance(caught.value, ContentError)
         assert worker.probe(good, "key").frames == 20
 
 
