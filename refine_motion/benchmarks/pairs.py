@@ -7,11 +7,14 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from PIL import Image
 from torch import Tensor
 
 from refine_motion.benchmarks.flow_files import is_flow_png, read_flow
-from refine_motion.benchmarks.image_files import IMAGE_SUFFIXES, read_image
 from refine_motion.errors import BenchmarkError
+from refine_motion.video.images import read_image
+from refine_motion.video.sources import IMAGE_SUFFIXES
 
 _LAYOUTS = (
     "Middlebury (other-data/ and other-gt-flow/), KITTI (image_2/ or colored_0/ and flow_occ/), "
@@ -85,7 +88,7 @@ def read_pair(pair: FlowPair) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     flow, valid = read_flow(pair.flow)
     frames = []
     for path in (pair.image_a, pair.image_b):
-        frame = read_image(path)
+        frame = _read_frame(path)
         if frame.shape[1:] != flow.shape[1:]:
             raise BenchmarkError(
                 f"{path} has {_size(frame)} pixels and its true flow {pair.flow} has {_size(flow)}; "
@@ -93,6 +96,15 @@ def read_pair(pair: FlowPair) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             )
         frames.append(frame)
     return frames[0], frames[1], flow, valid
+
+
+def _read_frame(path: Path) -> Tensor:
+    try:
+        pixels = read_image(path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BenchmarkError(f"{path}: cannot be read as a picture ({error}); check or replace the file") from None
+    # Pillow's memory is read-only, which a tensor cannot express.
+    return torch.tensor(pixels).permute(2, 0, 1).contiguous()
 
 
 def _middlebury(folder: Path) -> list[FlowPair]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -141,6 +142,26 @@ class TestErrors:
         picture(tmp_path / "frame2.png", size=(12, 9))
         with pytest.raises(BenchmarkError, match=r"frame2\.png has 12 x 9 pixels .*flow1\.flo has 12 x 8"):
             read_pair(find_pairs(tmp_path)[0])
+
+    def test_frame_that_is_no_picture(self, tmp_path: Path):
+        truth(tmp_path / "flow1.flo")
+        picture(tmp_path / "frame1.png")
+        (tmp_path / "frame2.png").write_text("no picture")
+        with pytest.raises(BenchmarkError, match=r"frame2\.png: cannot be read as a picture"):
+            read_pair(find_pairs(tmp_path)[0])
+        Image.fromarray(np.zeros((8, 12), np.float32)).save(tmp_path / "frame2.png", "TIFF")
+        with pytest.raises(BenchmarkError, match=r"frame2\.png: .*floating-point"):
+            read_pair(find_pairs(tmp_path)[0])
+
+
+def test_frames_are_rgb_planes(tmp_path: Path):
+    truth(tmp_path / "flow1.flo")
+    picture(tmp_path / "frame1.png")
+    pixels = np.arange(8 * 12 * 3, dtype=np.uint8).reshape(8, 12, 3)
+    Image.fromarray(pixels).save(tmp_path / "frame2.png")
+    frame = read_pair(find_pairs(tmp_path)[0])[1]
+    assert frame.dtype == torch.uint8
+    assert np.array_equal(frame.numpy(), pixels.transpose(2, 0, 1))
 
 
 def test_read_pair(tmp_path: Path):
