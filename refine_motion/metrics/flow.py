@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,9 +31,8 @@ from refine_motion.metrics.functional.flow import (
 class _PixelMean(Metric):
     """Mean of a value per pixel over a region of pixels; subclasses say which value and which region.
 
-    Args:
-        average: ``"pixels"`` pools the pixels of all images (Sintel; KITTI's Fl-all), ``"images"`` takes the mean of
-            each image first and then the mean over images (KITTI's EPE).
+    The pixels of all images are pooled (Sintel; KITTI's Fl-all). KITTI's end-point error, a mean over images of the
+    mean of each, is the mean of the rows that an evaluation with a sequence per pair gives.
 
     Attributes:
         skipped_images: number of images so far without any pixel to score. They take no part in the mean; when no
@@ -48,11 +47,8 @@ class _PixelMean(Metric):
     count: Tensor
     skipped_images: Tensor
 
-    def __init__(self, average: Literal["pixels", "images"] = "pixels", **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if average not in ("pixels", "images"):
-            raise ValueError(f"average is 'pixels' or 'images', not {average!r}")
-        self.average = average
         self.add_state("whole", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("remainder", torch.zeros((), dtype=torch.float32), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
@@ -75,21 +71,16 @@ class _PixelMean(Metric):
             ValueError: when the shapes do not fit one another.
         """
         values, region = self._values_and_region(pred, target, known_pixels(target, valid))
-        # Float64 within the image where the device has it; an unscored pixel may hold nan, so no product with the mask.
+        # Float64 where the device has it; an unscored pixel may hold nan, so no product with the mask.
         exact = torch.float32 if values.device.type == "mps" else torch.float64
-        sums = torch.where(region, values, 0).flatten(-2).sum(dim=-1, dtype=exact).reshape(-1)
-        counts = region.flatten(-2).sum(dim=-1).reshape(-1)
-        scored = counts > 0
-        self.skipped_images += (~scored).sum()
-        if self.average == "images":
-            total, count = (sums[scored] / counts[scored]).sum(), scored.sum()
-        else:
-            total, count = sums.sum(), counts.sum()
+        total = torch.where(region, values, 0).sum(dtype=exact)
+        counts = region.flatten(-2).sum(dim=-1)
+        self.skipped_images += (counts == 0).sum()
         # A sum that is not finite cannot be an integer: it goes through the remainder and stays visible in the value.
         whole = torch.where(total.isfinite(), total.floor(), 0)
         self.whole += whole.to(torch.int64)
         self.remainder += (total - whole).to(torch.float32)
-        self.count += count
+        self.count += counts.sum()
 
     def compute(self) -> Tensor:
         """The mean so far, float32; nan when no pixel was scored."""
@@ -117,7 +108,6 @@ class PixelAccuracy(_PixelMean):
 
     Args:
         threshold: pixels; 1, 3 and 5 are customary.
-        average: see :class:`_PixelMean`.
 
     >>> metric = PixelAccuracy(threshold=1)
     >>> metric.update(torch.tensor([[[0.0, 1.0]], [[0.0, 0.0]]]), torch.zeros(2, 1, 2))
@@ -127,8 +117,8 @@ class PixelAccuracy(_PixelMean):
 
     higher_is_better = True
 
-    def __init__(self, threshold: float, average: Literal["pixels", "images"] = "pixels", **kwargs: Any) -> None:
-        super().__init__(average, **kwargs)
+    def __init__(self, threshold: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.threshold = threshold
 
     def _values_and_region(self, pred: Tensor, target: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
@@ -156,7 +146,6 @@ class SpeedEndPointError(_PixelMean):
     Args:
         low: smallest speed, included.
         high: largest speed, excluded.
-        average: see :class:`_PixelMean`.
 
     >>> metric = SpeedEndPointError(10, 40)
     >>> metric.update(torch.zeros(2, 1, 2), torch.tensor([[[5.0, 20.0]], [[0.0, 0.0]]]))
@@ -166,10 +155,8 @@ class SpeedEndPointError(_PixelMean):
 
     higher_is_better = False
 
-    def __init__(
-        self, low: float, high: float = math.inf, average: Literal["pixels", "images"] = "pixels", **kwargs: Any
-    ) -> None:
-        super().__init__(average, **kwargs)
+    def __init__(self, low: float, high: float = math.inf, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.low, self.high = low, high
 
     def _values_and_region(self, pred: Tensor, target: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import doctest
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torchmetrics import Metric
 
 import refine_motion.metrics.flow as metrics_module
 from refine_motion.metrics.flow import (
@@ -23,6 +25,10 @@ from refine_motion.metrics.flow import (
 from refine_motion.metrics.functional import flow as functional
 
 
+def along_x(*values: float) -> torch.Tensor:
+    return torch.stack([torch.tensor([values]), torch.zeros(1, len(values))])
+
+
 def some_flow(images: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(3)
     target = torch.randn(images, 2, 20, 30, generator=generator) * torch.logspace(-1, 2, images)[:, None, None, None]
@@ -30,61 +36,80 @@ def some_flow(images: int = 6) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     return pred, target, torch.rand(images, 20, 30, generator=generator) > 0.3
 
 
+def value(metric: Metric, pred: torch.Tensor, target: torch.Tensor, valid: torch.Tensor | None = None) -> float:
+    metric.update(pred, target, valid)
+    return metric.compute().item()
+
+
 class TestAgainstOfficialCode:
     def test_protocols_of_sintel_and_kitti(self, reference: Path):
         data = np.load(reference / "flow_metrics.npz")
         pred, target, valid = (torch.from_numpy(data[key]) for key in ("flow_pred", "flow_gt", "valid"))
-        pooled, per_image, fl = EndPointError(), EndPointError(average="images"), FlAll()
-        for i in range(len(pred)):
-            pooled.update(pred[i], target[i])
-            per_image.update(pred[i], target[i], valid[i])
-            fl.update(pred[i], target[i], valid[i])
-        assert pooled.compute().item() == pytest.approx(float(data["sintel_epe_all_pixels"]), rel=1e-5)
-        assert per_image.compute().item() == pytest.approx(float(data["kitti_epe_mean_of_image_means"]), rel=1e-5)
-        assert fl.compute().item() == pytest.approx(float(data["kitti_fl_all_percent"]), rel=1e-5)
+        printed = data["sintel_epe_1px_3px_5px_printed"]
+        assert value(EndPointError(), pred, target) == pytest.approx(float(data["sintel_epe_all_pixels"]), rel=1e-5)
+        for threshold, share in zip((1, 3, 5), printed[1:], strict=True):
+            assert value(PixelAccuracy(threshold), pred, target) == pytest.approx(share, abs=1e-6)
+        pooled = value(EndPointError(), pred, target, valid)
+        assert pooled == pytest.approx(float(data["epe_pooled_valid"]), rel=1e-5)
+        per_image = [value(EndPointError(), *image) for image in zip(pred, target, valid, strict=True)]
+        assert np.mean(per_image) == pytest.approx(float(data["kitti_epe_mean_of_image_means"]), rel=1e-5)
+        assert value(FlAll(), pred, target, valid) == pytest.approx(float(data["kitti_fl_all_percent"]), rel=1e-5)
+
+    def test_numbers_of_the_training_loop(self, reference: Path):
+        data = np.load(reference / "raft_sequence_loss.npz")
+        pred, target = torch.from_numpy(data["flow_preds"][-1]), torch.from_numpy(data["flow_gt"])
+        # The official loop leaves out vectors of 400 px and more.
+        valid = torch.from_numpy(data["valid"] >= 0.5) & (target.norm(dim=1) < 400)
+        ours = [value(m, pred, target, valid) for m in (EndPointError(), *(PixelAccuracy(k) for k in (1, 3, 5)))]
+        np.testing.assert_allclose(ours, data["metric_epe_1px_3px_5px"], rtol=1e-6)
+
+
+class TestDefinitions:
+    def test_the_limit_of_the_accuracy_is_outside(self):
+        assert value(PixelAccuracy(3), along_x(3.0), along_x(0.0)) == 0
+        assert value(PixelAccuracy(3), along_x(2.999), along_x(0.0)) == 1
+
+    def test_speeds(self):
+        target = along_x(0.0, 9.99, 10.0, 39.99, 40.0, 500.0)
+        pred = target + along_x(1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+        metrics = [SpeedEndPointError(0, 10), SpeedEndPointError(10, 40), SpeedEndPointError(40)]
+        assert [value(metric, pred, target) for metric in metrics] == pytest.approx([1.5, 3.5, 5.5], abs=1e-5)
+        assert math.isnan(value(SpeedEndPointError(10, 40), along_x(0.0), along_x(1.0)))
+
+    def test_errors_far_from_boundaries_do_not_count_there(self):
+        target = along_x(*[0.0] * 20, *[2.0] * 20)
+        pred = target.clone()
+        pred[0, 0, 0] = 100
+        assert value(BoundaryEndPointError(), pred, target) == 0
 
 
 @pytest.mark.parametrize(
-    ("metric", "function"),
-    [
-        (EndPointError(), functional.end_point_error),
-        (PixelAccuracy(3), lambda p, t, v: functional.pixel_accuracy(p, t, 3, v)),
-        (FlAll(), functional.fl_all),
-        (SpeedEndPointError(10, 40), lambda p, t, v: functional.speed_end_point_error(p, t, 10, 40, v)),
-        (BoundaryEndPointError(), functional.boundary_end_point_error),
-    ],
-    ids=lambda value: type(value).__name__,
+    "make",
+    [EndPointError, lambda: PixelAccuracy(3), FlAll, lambda: SpeedEndPointError(10, 40), BoundaryEndPointError],
+    ids=["epe", "accuracy", "fl", "speed", "boundary"],
 )
-def test_batches_add_up_to_the_function_of_all_pixels(metric, function):
+def test_batches_add_up_to_all_pixels_at_once(make: Callable[[], Metric]):
     pred, target, valid = some_flow()
+    metric = make()
     for part in (slice(0, 1), slice(1, 4), slice(4, 6)):
         metric.update(pred[part], target[part], valid[part])
-    assert metric.compute().item() == pytest.approx(function(pred, target, valid).item(), rel=1e-6)
+    assert metric.compute().item() == pytest.approx(value(make(), pred, target, valid), rel=1e-6)
 
 
 class TestAggregation:
-    def test_images_of_different_weight(self):
+    def test_every_pixel_weighs_the_same(self):
         pred, target = torch.zeros(2, 2, 1, 4), torch.zeros(2, 2, 1, 4)
         pred[0, 0], pred[1, 0] = 1.0, 10.0
         valid = torch.tensor([[[True, True, True, True]], [[True, False, False, False]]])
-        pooled, per_image = EndPointError(), EndPointError(average="images")
-        pooled.update(pred, target, valid)
-        per_image.update(pred, target, valid)
-        assert pooled.compute().item() == pytest.approx(14 / 5, rel=1e-6)
-        assert per_image.compute().item() == pytest.approx(5.5, rel=1e-6)
+        assert value(EndPointError(), pred, target, valid) == pytest.approx(14 / 5, rel=1e-6)
 
-    @pytest.mark.parametrize("average", ["pixels", "images"])
-    def test_images_without_truth_are_counted_and_left_out(self, average):
-        metric = EndPointError(average=average)
+    def test_images_without_truth_are_counted_and_left_out(self):
+        metric = EndPointError()
         metric.update(torch.ones(2, 3, 3), torch.zeros(2, 3, 3), torch.zeros(3, 3, dtype=torch.bool))
         assert math.isnan(metric.compute().item())
         metric.update(torch.ones(2, 3, 3), torch.zeros(2, 3, 3))
         assert metric.compute().item() == pytest.approx(math.sqrt(2), rel=1e-6)
         assert metric.skipped_images == 1
-
-    def test_unknown_average_is_refused(self):
-        with pytest.raises(ValueError, match="average is"):
-            EndPointError(average="videos")  # type: ignore[arg-type]
 
     def test_nan_outside_the_mask_does_no_harm_and_inside_stays_visible(self):
         pred = torch.zeros(2, 1, 2)
@@ -152,12 +177,8 @@ class TestMerging:
         metric = EndPointError()
         metric(pred[:3], target[:3], valid[:3])
         batch = metric(pred[3:], target[3:], valid[3:])
-        assert batch.item() == pytest.approx(
-            functional.end_point_error(pred[3:], target[3:], valid[3:]).item(), rel=1e-6
-        )
-        assert metric.compute().item() == pytest.approx(
-            functional.end_point_error(pred, target, valid).item(), rel=1e-6
-        )
+        assert batch.item() == pytest.approx(value(EndPointError(), pred[3:], target[3:], valid[3:]), rel=1e-6)
+        assert metric.compute().item() == pytest.approx(value(EndPointError(), pred, target, valid), rel=1e-6)
 
 
 class TestCollection:

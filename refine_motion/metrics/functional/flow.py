@@ -1,6 +1,6 @@
-"""Optical-flow metrics as pure functions.
+"""Values per pixel and regions of pixels, from which the optical-flow metrics are made; pure functions.
 
-Every metric is the mean of a value per pixel over a region of pixels. With the estimate :math:`\\hat f`, the truth
+Every metric is the mean of such a value over such a region. With the estimate :math:`\\hat f`, the truth
 :math:`f` and the region of known truth :math:`V`:
 
 .. math:: e(x) = \\lVert \\hat f(x) - f(x) \\rVert_2, \\qquad m(x) = \\lVert f(x) \\rVert_2
@@ -22,11 +22,11 @@ MPI-Sintel benchmark (speed bins).
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from refine_motion.motion.grid import length
 
 BOUNDARY_STEP = 1.0
 BOUNDARY_RADIUS = 5
@@ -50,7 +50,7 @@ def end_point_error_map(pred: Tensor, target: Tensor) -> Tensor:
     tensor([[5.]])
     """
     _check_shapes(pred, target)
-    return _norm(pred - target)
+    return _length(pred - target)
 
 
 def known_pixels(target: Tensor, valid: Tensor | None = None) -> Tensor:
@@ -89,13 +89,13 @@ def outliers(pred: Tensor, target: Tensor) -> Tensor:
     tensor([[False,  True]])
     """
     error = end_point_error_map(pred, target)
-    speed = _norm(target)
+    speed = _length(target)
     return ~((error <= 3.0) | (error <= 0.05 * speed))
 
 
 def moves_at(target: Tensor, low: float, high: float) -> Tensor:
     """Pixels whose true speed lies in ``[low, high)`` px per frame; bool ``(..., H, W)``."""
-    speed = _norm(target)
+    speed = _length(target)
     return (speed >= low) & (speed < high)
 
 
@@ -127,7 +127,7 @@ def near_motion_boundary(target: Tensor, valid: Tensor | None = None) -> Tensor:
     edge = torch.zeros_like(known)
     for dim in (-2, -1):
         n = target.shape[dim] - 1
-        step = _norm(target.narrow(dim, 1, n) - target.narrow(dim, 0, n))
+        step = _length(target.narrow(dim, 1, n) - target.narrow(dim, 0, n))
         is_boundary = (step > BOUNDARY_STEP) & known.narrow(dim, 1, n) & known.narrow(dim, 0, n)
         edge.narrow(dim, 1, n).logical_or_(is_boundary)
         edge.narrow(dim, 0, n).logical_or_(is_boundary)
@@ -138,67 +138,8 @@ def near_motion_boundary(target: Tensor, valid: Tensor | None = None) -> Tensor:
     return F.max_pool2d(wide, (size, 1), stride=1, padding=(r, 0)).reshape(edge.shape) > 0
 
 
-def end_point_error(pred: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Mean end-point error over the known pixels of the whole batch, in pixels (nan when there is none).
-
-    >>> end_point_error(torch.ones(2, 4, 5), torch.zeros(2, 4, 5))
-    tensor(1.4142)
-    """
-    return _masked_mean(end_point_error_map(pred, target), known_pixels(target, valid))
-
-
-def pixel_accuracy(pred: Tensor, target: Tensor, threshold: float, valid: Tensor | None = None) -> Tensor:
-    """Share of the known pixels with an error strictly below ``threshold`` px; 0 to 1, higher is better.
-
-    SEA-RAFT prints the complement, as a rate of outliers.
-
-    >>> pixel_accuracy(torch.tensor([[[0.0, 1.0]], [[0.0, 0.0]]]), torch.zeros(2, 1, 2), threshold=1)
-    tensor(0.5000)
-    """
-    return _masked_mean(end_point_error_map(pred, target) < threshold, known_pixels(target, valid))
-
-
-def fl_all(pred: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Per cent of the known pixels that are :func:`outliers`; 0 to 100, lower is better (KITTI 2015).
-
-    >>> fl_all(torch.full((2, 1, 1), 4.0), torch.zeros(2, 1, 1))
-    tensor(100.)
-    """
-    return 100 * _masked_mean(outliers(pred, target), known_pixels(target, valid))
-
-
-def speed_end_point_error(
-    pred: Tensor, target: Tensor, low: float, high: float = math.inf, valid: Tensor | None = None
-) -> Tensor:
-    """End-point error over known pixels whose true speed lies in ``[low, high)`` px per frame, in pixels.
-
-    >>> target = torch.tensor([[[5.0, 20.0]], [[0.0, 0.0]]])
-    >>> speed_end_point_error(torch.zeros(2, 1, 2), target, 10, 40)
-    tensor(20.)
-    """
-    error = end_point_error_map(pred, target)
-    return _masked_mean(error, known_pixels(target, valid) & moves_at(target, low, high))
-
-
-def boundary_end_point_error(pred: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
-    """End-point error over known pixels near a motion boundary (:func:`near_motion_boundary`), in pixels.
-
-    >>> step = torch.zeros(2, 8, 32)
-    >>> step[0, :, 16:] = 2.0
-    >>> boundary_end_point_error(torch.zeros(2, 8, 32), step)
-    tensor(1.)
-    """
-    error = end_point_error_map(pred, target)
-    return _masked_mean(error, known_pixels(target, valid) & near_motion_boundary(target, valid))
-
-
-def _norm(flow: Tensor) -> Tensor:
-    # Nearly 100 times as fast on a CPU as ``linalg.vector_norm`` over the channel, which is not the innermost axis.
-    return torch.hypot(flow.select(-3, 0), flow.select(-3, 1))
-
-
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    return values[mask].float().mean()
+def _length(flow: Tensor) -> Tensor:
+    return length(flow) if flow.ndim == 4 else length(flow[None])[0]
 
 
 def _check_shapes(pred: Tensor, target: Tensor) -> None:
