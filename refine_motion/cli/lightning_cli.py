@@ -27,10 +27,10 @@ class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration to the run's own folder: with W&B every run shares one log folder."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write ``config.yaml`` into the work folder and, where W&B is used, into the run's configuration."""
+        """Write ``<subcommand>.yaml`` into the work folder and, where W&B is used, into the run's configuration."""
         folder = Path(self.config.workdir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / "config.yaml", skip_none=False, overwrite=True)
+        self.parser.save(self.config, folder / self.config_filename, skip_none=False, overwrite=True)
         if isinstance(trainer.logger, WandbLogger):
             trainer.logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
 
@@ -41,7 +41,12 @@ class RefineCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """``--workdir`` and ``--label.*`` for every subcommand."""
         parser.add_argument("--workdir", type=str, default="runs/refine", help="folder for everything this run writes")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.add_argument("--label", type=LabelSettings, default=LabelSettings(), help="how stage 1 makes labels")
+
+    def before_instantiate_classes(self) -> None:
+        """One configuration file per subcommand, so that ``label`` does not overwrite that of ``fit``."""
+        self.save_config_kwargs["config_filename"] = f"{self.subcommand}.yaml"
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -92,7 +97,7 @@ def run(args: list[str]) -> int:
     # Interpolations such as ${workdir} are written from the root of a file; the parser needs them relative.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     # LightningCLI warns when it gets arguments while the process has some too, so the process gets these.
-    own, sys.argv = sys.argv, ["refine-motion", *args]
+    own, sys.argv = sys.argv, [sys.argv[0], *args]
     try:
         RefineCLI(
             RefineModule,

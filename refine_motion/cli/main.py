@@ -13,7 +13,7 @@ from refine_motion.errors import RefineMotionError
 # Commands of LightningCLI, which share one YAML file.
 LIGHTNING_COMMANDS = {
     "fit": "label what is missing, then fine-tune on the labels and save the refined weights",
-    "validate": "measure a model on the held-out windows",
+    "validate": "measure a checkpoint (--ckpt_path) on the held-out windows",
     "label": "stage 1 alone: make and cache the pseudo-labels, and print their yield",
 }
 # Commands with a module of their own, ``refine_motion.cli.<name>``, each with ``main(args) -> exit status``.
@@ -65,10 +65,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return _command(command)(rest)
-    except RefineMotionError as error:
-        # An error that crossed from a data-loading process carries that process's traceback before its own line.
-        print(f"refine-motion: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
-        return 2
+    except (RefineMotionError, ValueError) as error:
+        # A setting that is refused while the configuration is turned into objects arrives inside a ValueError.
+        mendable = _mendable(error)
+        if mendable is None:
+            raise
+        print(f"refine-motion: {_one_line(mendable)}", file=sys.stderr)
+    except OSError as error:
+        print(f"refine-motion: {error.filename or 'file system'}: {error.strerror or error}", file=sys.stderr)
+    return 2
+
+
+def _mendable(error: BaseException | None) -> RefineMotionError | None:
+    """The error that the user can mend, where it is the given one or its cause."""
+    while error is not None and not isinstance(error, RefineMotionError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _one_line(error: RefineMotionError) -> str:
+    """The message; one that crossed from a data-loading process carries a traceback and the type's name before it."""
+    return str(error).strip().splitlines()[-1].removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")
 
 
 def _command(name: str) -> Callable[[list[str]], int]:

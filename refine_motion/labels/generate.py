@@ -70,8 +70,11 @@ class LabelModule(LightningModule):
             return []
         window = self.windows[batch["number"]]
         keys = window.pair_keys()
-        # Labels are made in float32 whatever the precision of the training.
-        with torch.autocast(self.device.type, enabled=False):
+        # Labels are made in true float32 whatever the precision of the training.
+        with (
+            torch.autocast(self.device.type, enabled=False),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        ):
             labels = self.teacher.label(batch["frames"], list(window.pairs), [int(k.digest[:8], 16) for k in keys])
         return list(zip(keys, labels, strict=True))
 

@@ -39,6 +39,11 @@ class CycleRule(LabelFilter):
             raise ConfigError(f"CycleRule: alpha and beta must not be negative, got {alpha} and {beta}")
         self.alpha, self.beta = alpha, beta
 
+    @property
+    def looseness(self) -> float:
+        """How many times the paper's rule this one is, by its looser part."""
+        return max(self.alpha / PAPER_ALPHA, self.beta / PAPER_BETA)
+
     def __call__(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         """See :class:`LabelFilter`."""
         threshold = cycle_threshold(evidence.speed, evidence.backward_speed, self.alpha, self.beta)

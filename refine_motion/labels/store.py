@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from refine_motion.errors import LabelError
+from refine_motion.files import replacing
 from refine_motion.labels.codec import FlowLabel, decode, encode
 
 SCHEMA_VERSION = 1
@@ -63,12 +64,13 @@ class LabelStore:
     def write(self, key: PairKey, label: FlowLabel) -> int:
         """Store a label in one step (temporary name, then renamed) and return its size in bytes."""
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors, header = encode(label)
-        header |= self._identity(key) | {"kept": str(len(label.index))}
-        partial = path.with_name(f".{path.name}.partial")
-        save_file(tensors, partial, metadata=header)
-        partial.replace(path)
+        header |= self._identity(key) | {
+            "kept": str(len(label.index)),
+            "ceiling": str(self.settings.get("ceiling")),
+        }
+        with replacing(path) as partial:
+            save_file(tensors, partial, metadata=header)
         return path.stat().st_size
 
     def read(self, key: PairKey) -> FlowLabel:
@@ -85,7 +87,9 @@ class LabelStore:
                     return decode({name: file.get_tensor(name) for name in file.keys()}, file.metadata())  # noqa: SIM118
             except (SafetensorError, KeyError, ValueError, zlib.error) as error:
                 problem = f"damaged ({error})"
-        raise LabelError(f"{path}: label {problem}; run `refine-motion label` again, it makes just what is missing")
+                # Its header looks right, so nothing but its absence would have it made again.
+                path.unlink(missing_ok=True)
+        raise LabelError(f"{path}: label {problem}; run the command again, it makes just what is missing")
 
     def problem(self, key: PairKey) -> str | None:
         """Why the label of a pair cannot be used, judged by its header alone; None when it can."""
@@ -114,14 +118,15 @@ class LabelStore:
         }
 
     def headers(self) -> Iterator[tuple[Path, dict[str, str]]]:
-        """Path and header of every readable label of this teacher."""
+        """Path and header of every readable label of this teacher and schema."""
         for path in sorted(self.folder.glob("??/*.safetensors")):
             try:
                 with safe_open(path, framework="pt") as file:
                     header = file.metadata() or {}
             except SafetensorError:
                 continue  # named when its pair is asked for
-            yield path, header
+            if header.get("schema") == str(SCHEMA_VERSION) and header.get("teacher") == self.teacher:
+                yield path, header
 
     def write_manifest(self) -> Path:
         """(Re)build ``manifest.json`` from the headers: the settings, and for each label its pair, size and bytes."""
@@ -137,9 +142,7 @@ class LabelStore:
             for path, header in self.headers()
         ]
         manifest = self.folder / "manifest.json"
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        partial = manifest.with_name(".manifest.json.partial")
         content = {"schema": SCHEMA_VERSION, "teacher": self.teacher, "settings": self.settings, "labels": entries}
-        partial.write_text(json.dumps(content, indent=1))
-        partial.replace(manifest)
+        with replacing(manifest) as partial:
+            partial.write_text(json.dumps(content, indent=1))
         return manifest

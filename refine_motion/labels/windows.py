@@ -38,7 +38,6 @@ def plan_windows(
     length: int,
     frame_steps: Sequence[int],
     seconds_per_step: float | None = None,
-    max_pairs: int | None = None,
 ) -> list[PairWindow]:
     """Windows over all videos in which every pair of the wanted steps occurs once.
 
@@ -47,7 +46,6 @@ def plan_windows(
         length: frames per window; raised where a frame step needs more.
         frame_steps: distances between the two frames of a pair: frames, or multiples of ``seconds_per_step``.
         seconds_per_step: thin the videos out by time first.
-        max_pairs: at most so many pairs, from windows spread evenly over all videos.
 
     Raises:
         VideoError: no video holds a pair.
@@ -59,11 +57,21 @@ def plan_windows(
         step_seconds=seconds_per_step,
         max_pair_step=max(frame_steps),
     )
-    planned = [PairWindow(clip, tuple(pairs(clip, frame_steps))) for clip in clips]
-    planned = [window for window in planned if window.pairs]
+    # By first frame, so that a window cut short keeps pairs of every step.
+    planned = [PairWindow(clip, tuple(sorted(pairs(clip, frame_steps)))) for clip in clips]
+    return [window for window in planned if window.pairs]
+
+
+def thin_out(planned: Sequence[PairWindow], max_pairs: int) -> list[PairWindow]:
+    """At most ``max_pairs`` pairs, from windows spread evenly over all videos.
+
+    Args:
+        planned: all windows.
+        max_pairs: at least 1.
+    """
     total = sum(len(window.pairs) for window in planned)
-    if max_pairs is None or total <= max_pairs:
-        return planned
+    if total <= max_pairs:
+        return list(planned)
     chosen: list[PairWindow] = []
     count = min(len(planned), max(1, round(len(planned) * max_pairs / total)))
     room = max_pairs
@@ -82,11 +90,9 @@ def split_windows(planned: Sequence[PairWindow], holdout: float) -> tuple[list[P
 
     Args:
         planned: all windows.
-        holdout: share to hold out, in [0, 1); at least one window when positive and there are two.
+        holdout: share to hold out, in [0, 1); if positive at least one window, but never the only one.
     """
-    count = round(holdout * len(planned))
-    if holdout > 0 and len(planned) > 1:
-        count = min(max(count, 1), len(planned) - 1)
+    count = min(max(1, round(holdout * len(planned))), len(planned) - 1) if holdout > 0 else 0
     held = {(2 * number + 1) * len(planned) // (2 * count) for number in range(count)}
     training = [window for number, window in enumerate(planned) if number not in held]
     return training, [window for number, window in enumerate(planned) if number in held]

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from refine_motion.errors import WeightsError
-from refine_motion.models.base import FlowModel, build_model, model_names
+from refine_motion.files import replacing
+from refine_motion.models.base import FlowModel, build_model, builtin_names
 from refine_motion.models.naming import is_torchvision, torchvision_to_official, without_duplicates
 
 FORMAT_VERSION = 1
@@ -76,15 +77,15 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
 
 
 def recognise(state: dict[str, Tensor], path: str | Path) -> str:
-    """The registered model whose parameter names and shapes these are.
+    """The built-in model whose parameter names and shapes these are; third parties' models must be asked for by name.
 
     Raises:
-        WeightsError: no registered model fits.
+        WeightsError: no built-in model fits.
     """
-    for name in model_names():
+    for name in builtin_names():
         if not _difference(build_model(name), state):
             return name
-    raise WeightsError(f"{path}: weights of no known model; known models: {', '.join(model_names())}")
+    raise WeightsError(f"{path}: weights of no known model; known models: {', '.join(builtin_names())}")
 
 
 def load_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -> None:
@@ -125,9 +126,8 @@ def save_weights(model: FlowModel, path: str | Path, facts: dict[str, Any] | Non
         facts: how the weights came about (JSON-compatible).
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     header = {"format": str(FORMAT_VERSION), "model": model.name, "facts": json.dumps(facts or {}, sort_keys=True)}
-    partial = path.with_name(f".{path.name}.partial")
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, partial, metadata=header)
-    partial.replace(path)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    with replacing(path) as partial:
+        save_file(tensors, partial, metadata=header)
     return path

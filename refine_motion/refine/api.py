@@ -150,5 +150,7 @@ def refine(
     )
     store, summary = label_videos(trainer, FlowTeacher(module.teacher, settings), videos_and_labels)
     trainer.fit(module, datamodule=videos_and_labels)
-    held_out = {k: v.item() for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-    return RefineResult(save_refined(module, out, trainer.global_step), store, summary, held_out)
+    refined = save_refined(module, out, trainer.global_step)
+    # Measured again, because the last validation of the training lies up to a hundred steps back.
+    held_out = trainer.validate(module, datamodule=videos_and_labels, verbose=False)
+    return RefineResult(refined, store, summary, dict(held_out[0]) if held_out else {})

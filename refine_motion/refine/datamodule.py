@@ -10,13 +10,17 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader
 
-from refine_motion.errors import ConfigError, LabelError
+from refine_motion.errors import ConfigError, LabelError, VideoError
 from refine_motion.labels.generate import UnlabelledWindows
 from refine_motion.labels.select import LabelFilter, paper_filters
 from refine_motion.labels.store import LabelStore, PairKey
-from refine_motion.labels.windows import PairWindow, plan_windows, split_windows
+from refine_motion.labels.windows import PairWindow, plan_windows, split_windows, thin_out
 from refine_motion.refine.dataset import HeldOutPairs, Source, TrainingPairs, WindowShuffle
 from refine_motion.video.index import VideoIndex, build_index
+from refine_motion.video.info import VideoInfo
+
+# A decoder that hangs holds the interpreter lock of its process: only the one that waits for it can tell.
+_HANG_SECONDS = 300
 
 
 class VideoLabelDataModule(LightningDataModule):
@@ -39,13 +43,19 @@ class VideoLabelDataModule(LightningDataModule):
         seed: seed of order, crops and augmentation.
 
     Attributes:
+        index: the videos in use, and those that are not with the reason.
+        windows: the pairs of all videos in use.
         store: where labels are; set by stage 1.
+        min_side: smaller videos are left out; set by stage 1 to what its model can take.
+        pending: windows that stage 1 is about to label; set by it.
 
     Raises:
         ConfigError: a value is out of range.
     """
 
     store: LabelStore | None = None
+    min_side: int = 1
+    pending: Sequence[PairWindow] = ()
 
     def __init__(
         self,
@@ -100,8 +110,24 @@ class VideoLabelDataModule(LightningDataModule):
             self._plan(build_index(self.videos, cache_dir=self.cache, strict=self.strict, progress=False))
 
     def _plan(self, index: VideoIndex) -> None:
-        self.index = index
-        self.windows = plan_windows(index.videos, self.window, self.frame_steps, self.seconds_per_step, self.max_pairs)
+        """Cut the videos into windows; those that give none join the rejected ones, with the reason."""
+        large = [v for v in index.videos if min(v.width, v.height) >= self.min_side]
+        windows = plan_windows(large, self.window, self.frame_steps, self.seconds_per_step) if large else []
+        used = {window.clip.video.path for window in windows}
+        unused = [
+            (v.path, self._too_short(v) if v in large else f"{v.width}x{v.height}: a side is below {self.min_side} px")
+            for v in index.videos
+            if v.path not in used
+        ]
+        if unused and (self.strict or not windows):
+            path, reason = unused[0]
+            raise VideoError(f"{path}: {reason}")
+        self.index = VideoIndex([v for v in index.videos if v.path in used], [*index.rejected, *unused])
+        self.windows = windows if self.max_pairs is None else thin_out(windows, self.max_pairs)
+
+    def _too_short(self, video: VideoInfo) -> str:
+        unit = "frames" if self.seconds_per_step is None else f"steps of {self.seconds_per_step:g} s"
+        return f"no pair of frames {min(self.frame_steps)} {unit} apart in its {video.frames} frames"
 
     def pair_keys(self) -> list[PairKey]:
         """Every pair that is, or will be, labelled."""
@@ -118,9 +144,13 @@ class VideoLabelDataModule(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Windows to be labelled, one a step."""
-        windows, _ = self.unlabelled()
+        windows = list(self.pending)
+        # Lightning refuses fewer samples than processes; labelling a window twice gives the same files.
+        while windows and self.trainer is not None and len(windows) < self.trainer.world_size:
+            windows += self.pending
+        workers = min(self.num_workers, len(windows))
         return DataLoader(
-            UnlabelledWindows(windows, self.strict), batch_size=None, num_workers=min(self.num_workers, len(windows))
+            UnlabelledWindows(windows, self.strict), batch_size=None, num_workers=workers, timeout=_timeout(workers)
         )
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
@@ -135,6 +165,7 @@ class VideoLabelDataModule(LightningDataModule):
             sampler=WindowShuffle(dataset, world, rank, self.seed),
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            timeout=_timeout(self.num_workers),
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
 
@@ -143,7 +174,9 @@ class VideoLabelDataModule(LightningDataModule):
         _, held = self._split()
         if not held:
             return []
-        return DataLoader(HeldOutPairs(self._source(held)), self.batch_size, num_workers=min(self.num_workers, 1))
+        workers = min(self.num_workers, 1)
+        source = self._source(held)
+        return DataLoader(HeldOutPairs(source), self.batch_size, num_workers=workers, timeout=_timeout(workers))
 
     @property
     def _store(self) -> LabelStore:
@@ -164,3 +197,8 @@ class VideoLabelDataModule(LightningDataModule):
 
     def _source(self, windows: list[PairWindow]) -> Source:
         return Source(windows, self._store, self.filters, self.crop, self.seed)
+
+
+def _timeout(workers: int) -> float:
+    """How long to wait for a batch; without workers there is nobody to wait for."""
+    return _HANG_SECONDS if workers else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -172,7 +173,7 @@ class WindowShuffle(DistributedSampler[Any]):
         order = torch.randperm(len(self.of_window), generator=generator).tolist()
         numbers = [number for window in order for number in self.of_window[window]]
         # Processes must take equally many steps, so the first samples fill the last round up.
-        numbers += numbers[: self.total_size - len(numbers)]
+        numbers = (numbers * math.ceil(self.total_size / len(numbers)))[: self.total_size]
         share = self.total_size // self.num_replicas
         mine = numbers[self.rank * share : (self.rank + 1) * share]
         return iter([PairRequest(self.epoch, number) for number in mine])

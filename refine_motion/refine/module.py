@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from refine_motion.motion.cycle import cycle_error
 from refine_motion.motion.grid import in_bounds, length
 from refine_motion.refine.augment import Augmentation, PairAugmenter
 from refine_motion.refine.losses import sequence_loss
+from refine_motion.refine.schedule import one_cycle
 
 _TEACHER = "teacher."
 
@@ -106,7 +108,9 @@ class RefineModule(LightningModule):
         for name, model in (("", self.student), ("teacher_", self.teacher)):
             features = model.encode(torch.cat((a, b)))
             forward, backward = model.match_both(features[:count], features[count:], self.iters)
-            found[f"val/{name}cycle_error"] = cycle_error(forward, backward)[in_bounds(forward)].mean()
+            inside = in_bounds(forward)
+            error = cycle_error(forward, backward) * inside
+            found[f"val/{name}cycle_error"] = error.sum() / inside.sum().clamp(min=1)
             if model is self.student:
                 found["val/label_epe"] = _label_epe(forward, batch)
         self.log_dict(found, batch_size=count, sync_dist=True)
@@ -120,14 +124,7 @@ class RefineModule(LightningModule):
         if steps == float("inf"):
             raise ConfigError("trainer.max_steps or trainer.max_epochs must be set: the learning rate follows them")
         # A tenth longer than the training, as published, so that the last steps still learn.
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            self.learning_rate,
-            total_steps=int(1.1 * steps) + 1,
-            pct_start=self.warmup,
-            cycle_momentum=False,
-            anneal_strategy="linear",
-        )
+        schedule = one_cycle(optimizer, math.ceil(1.1 * steps), self.warmup)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lightning.pytorch import Trainer
-from lightning.pytorch.utilities import rank_zero_warn
 from rich.console import Console
 
-from refine_motion.errors import LabelError
+from refine_motion.errors import ConfigError, LabelError
 from refine_motion.labels.generate import LabelModule, LabelWriter
+from refine_motion.labels.select import CycleRule, LabelFilter
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary, summarise
 from refine_motion.labels.teacher import FlowTeacher
@@ -31,6 +33,8 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
     """
     store = LabelStore(data.labels, teacher.fingerprint, teacher.facts)
     data.store = store
+    data.min_side = teacher.model.min_side
+    _check_ceiling(data.filters, teacher.settings.ceiling)
     data.prepare_data()
     data.setup("predict")
     report = Console(quiet=not trainer.is_global_zero)
@@ -42,6 +46,8 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         report.print(
             f"Stage 1: labelling {sum(len(w.pairs) for w in windows)} of {len(data.pair_keys())} pairs ({told})"
         )
+        # One list for the frames and for the names of their labels, whatever else writes to the store meanwhile.
+        data.pending = windows
         module = LabelModule(teacher, windows)
         writer = LabelWriter(store)
         trainer.callbacks.append(writer)  # type: ignore[attr-defined]
@@ -49,8 +55,10 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
             trainer.predict(module, datamodule=data, return_predictions=False)
         finally:
             trainer.callbacks.remove(writer)  # type: ignore[attr-defined]
+        # Every process must see what all have written before any looks at the yield.
+        trainer.strategy.barrier()
         for problem in module.problems:
-            rank_zero_warn(f"not labelled: {problem}")
+            Console(stderr=True).print(f"not labelled: {problem}")
     else:
         report.print(f"Stage 1: all {len(data.pair_keys())} pairs are labelled already")
     missing = {key for key, _ in store.missing(data.pair_keys())}
@@ -66,3 +74,13 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
             f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (for example CycleRule)"
         )
     return store, summary
+
+
+def _check_ceiling(filters: Sequence[LabelFilter], ceiling: float) -> None:
+    """Refuse a cycle rule that wants labels which were never stored."""
+    for rule in filters:
+        if isinstance(rule, CycleRule) and rule.looseness > ceiling:
+            raise ConfigError(
+                f"CycleRule(alpha={rule.alpha:g}, beta={rule.beta:g}) is {rule.looseness:g} times the paper's rule, "
+                f"but only {ceiling:g} times is stored: set label.ceiling to {rule.looseness:g}"
+            )

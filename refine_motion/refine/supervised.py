@@ -10,6 +10,7 @@ from torch import Tensor
 
 from refine_motion.models.base import build_model
 from refine_motion.refine.losses import sequence_loss
+from refine_motion.refine.schedule import one_cycle
 
 
 class SupervisedModule(LightningModule):
@@ -37,12 +38,5 @@ class SupervisedModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule with linear ramps, as published."""
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.learning_rate, weight_decay=1e-5)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            self.learning_rate,
-            total_steps=int(self.trainer.estimated_stepping_batches) + 1,
-            pct_start=0.05,
-            cycle_momentum=False,
-            anneal_strategy="linear",
-        )
+        schedule = one_cycle(optimizer, int(self.trainer.estimated_stepping_batches), warmup=0.05)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

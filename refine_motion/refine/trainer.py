@@ -2,18 +2,41 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ProgressBar
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.progress import StepProgressBar
 from refine_motion.refine.stage1 import label_videos
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+# What Lightning says of things that are meant: the teacher stays in eval mode, the module augments, windows are read
+# whole; and its advertisements.
+_KNOWN_WARNINGS = (
+    r".*module\(s\) in eval mode at the start of training.*",
+    r".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
+    r".*Couldn't infer the batch indices.*",
+    r".*is smaller than the logging interval.*",
+    r".*does not have many workers.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+)
+
+
+class _NoTips(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "Tip:" not in record.getMessage()
+
+
+# One object, because a logger that is given it twice keeps it once.
+_NO_TIPS = _NoTips()
 
 
 class RefineTrainer(Trainer):
@@ -30,14 +53,20 @@ class RefineTrainer(Trainer):
     """
 
     def __init__(self, *args: Any, precision: str | int | None = None, **kwargs: Any):
-        torch.set_flush_denormal(True)
         asked = str(precision) if precision is not None else "32-true"
         name = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}.get(asked, asked)
         if name not in PRECISIONS:
             raise ConfigError(
                 f"trainer.precision is {precision}: it would round coordinates; use one of {', '.join(PRECISIONS)}"
             )
-        super().__init__(*args, precision=name, **kwargs)  # type: ignore[arg-type]
+        for message in _KNOWN_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NO_TIPS)
+        callbacks = kwargs.pop("callbacks", None) or []
+        callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+        if kwargs.get("enable_progress_bar") is not False and not any(isinstance(c, ProgressBar) for c in callbacks):
+            callbacks = [*callbacks, StepProgressBar()]
+        super().__init__(*args, precision=name, callbacks=callbacks, **kwargs)  # type: ignore[arg-type]
 
     def label(
         self,
