@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 
@@ -51,6 +54,7 @@ class FlowRow:
     change_percent: float | None = None
 
 
+_WIDTH = 80
 _COUNTS = ("pairs", "pixels", "pairs_without_truth")
 
 
@@ -106,22 +110,35 @@ class FlowTable:
             for row in (*self.rows, self.mean, self.pooled):
                 writer.writerow({"name": row.name, **_plain(row)})
 
+    def print(self) -> None:
+        """Print the table to standard output, with every number whole.
+
+        A terminal narrower than 80 columns breaks the lines itself; to a file or pipe they are as long as it takes to
+        keep each sequence on one line.
+        """
+        console, table = Console(), self.to_rich()
+        width = max(console.width, _WIDTH)
+        if not console.is_terminal:
+            width = max(width, Measurement.get(console, console.options.update(max_width=1000), table).maximum)
+        Console(width=width).print(table)
+
     def to_rich(self) -> Table:
-        """A table for the terminal."""
+        """A table that shows every number at 80 columns; long names of sequences are folded there."""
         compared = self.pooled.epe_against is not None
         table = Table(
             title=f"Optical flow, {self.iters} iterations",
             caption=self._caption(compared),
             caption_justify="left",
             box=SIMPLE_HEAD,
-            pad_edge=False,
+            show_edge=False,
+            padding=0,
         )
-        table.add_column("sequence", no_wrap=True)
+        table.add_column("sequence", overflow="fold")
         columns = [column for column in _COLUMNS if compared or column.source not in ("epe_against", "change_percent")]
         for column in columns:
             table.add_column(column.heading, justify="right", no_wrap=True)
         for row in self.rows:
-            table.add_row(row.name, *(column.cell(row) for column in columns))
+            table.add_row(escape(row.name), *(column.cell(row) for column in columns))
         table.add_section()
         for row in (self.mean, self.pooled):
             table.add_row(row.name, *(column.cell(row) for column in columns), style="bold")
@@ -129,11 +146,12 @@ class FlowTable:
 
     def _caption(self, compared: bool) -> str:
         lines = [
-            "EPE in px, also by true speed s in px per frame and near motion boundaries (edge); "
-            "share of pixels with an error below 1, 3, 5 px, and Fl-all, in %."
+            "n: frame pairs. EPE: end-point error in px; slow, mid, fast: where the true motion is below 10, "
+            "10 to 40, from 40 px; edge: near its boundaries. <1, <3, <5: % of pixels with an error below that, in px. "
+            "Fl: Fl-all in %."
         ]
         if compared:
-            lines.append("change: EPE relative to 'before'; its mean is over sequences, unweighted.")
+            lines.append("change: of EPE relative to before; its mean is over sequences, unweighted.")
         if self.pooled.pairs_without_truth:
             lines.append(f"{self.pooled.pairs_without_truth} pairs have no pixel of known flow and were not scored.")
         return "\n".join(lines)
@@ -157,26 +175,36 @@ def _plain(row: FlowRow) -> dict[str, float | None]:
 
 
 def _pixels(value: float) -> str:
-    return f"{value:.3f}"
+    return f"{value:.3f}" if value < 9.9995 else f"{value:.2f}" if value < 99.995 else f"{value:.1f}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else "100"
+
+
+def _share(value: float) -> str:
+    return _percent(100 * value)
 
 
 def _change(value: float) -> str:
     # Judged after rounding, so that no colour is given to -0.00.
     colour = "green" if round(value, 2) < 0 else "red" if round(value, 2) > 0 else "default"
-    return f"[{colour}]{value:+.2f} %[/{colour}]"
+    text = f"{value:+.2f}" if abs(value) < 9.995 else f"{value:+.1f}"
+    return f"[{colour}]{text}%[/{colour}]"
 
 
+# Short on purpose: twelve columns and a name have to fit 80 characters.
 _COLUMNS = (
-    _Column("pairs", "pairs", str),
+    _Column("n", "pairs", str),
     _Column("EPE", "epe", _pixels),
     _Column("before", "epe_against", _pixels),
     _Column("change", "change_percent", _change),
-    _Column("<1px", "px1_acc", lambda value: f"{100 * value:.1f}"),
-    _Column("<3px", "px3_acc", lambda value: f"{100 * value:.1f}"),
-    _Column("<5px", "px5_acc", lambda value: f"{100 * value:.1f}"),
-    _Column("Fl-all", "fl_all", lambda value: f"{value:.2f}"),
-    _Column("s0-10", "epe_s0_10", _pixels),
-    _Column("s10-40", "epe_s10_40", _pixels),
-    _Column("s40+", "epe_s40", _pixels),
+    _Column("<1", "px1_acc", _share),
+    _Column("<3", "px3_acc", _share),
+    _Column("<5", "px5_acc", _share),
+    _Column("Fl", "fl_all", _percent),
+    _Column("slow", "epe_s0_10", _pixels),
+    _Column("mid", "epe_s10_40", _pixels),
+    _Column("fast", "epe_s40", _pixels),
     _Column("edge", "epe_boundary", _pixels),
 )

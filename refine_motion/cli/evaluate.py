@@ -5,9 +5,6 @@ from __future__ import annotations
 import argparse
 
 import torch
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 
 from refine_motion.benchmarks.flow_evaluation import DEFAULT_ITERS, evaluate_flow
 from refine_motion.models.base import load_model
@@ -35,17 +32,10 @@ def main(args: list[str]) -> int:
         if against is not None:
             against.cuda()
     table = evaluate_flow(model, options.pairs, against=against, iters=options.iters)
-    _print_whole(table.to_rich())
+    table.print()
     if options.csv is not None:
         table.to_csv(options.csv)
     return 0
-
-
-def _print_whole(table: Table) -> None:
-    """Print without cutting columns: in a pipe or a narrow window long lines are of more use than cut numbers."""
-    console = Console()
-    needed = Measurement.get(console, console.options.update(max_width=1000), table).maximum
-    Console(width=max(console.width, needed)).print(table)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,8 +23,8 @@ def table(compared: bool = True) -> FlowTable:
     return FlowTable(rows, row("pooled", 2.0, 2.25 if compared else None, fast=7.0), iters=12)
 
 
-def printed(result: FlowTable) -> str:
-    console = Console(width=200, file=io.StringIO(), record=True)
+def printed(result: FlowTable, width: int = 200) -> str:
+    console = Console(width=width, file=io.StringIO(), record=True)
     console.print(result.to_rich())
     return console.export_text()
 
@@ -62,14 +62,41 @@ class TestOutput:
 
     def test_printed(self):
         text = printed(table())
-        for word in ("12 iterations", "cave", "alley", "mean", "pooled", "-50.00 %", "+20.00 %", "-15.00 %", "75.0"):
+        for word in ("12 iterations", "cave", "alley", "mean", "pooled", "-50.0%", "+20.0%", "-15.0%", "75.0"):
             assert word in text
         assert "nan" not in text
 
     def test_printed_without_comparison(self):
-        text = printed(table(compared=False))
+        text = printed(table(compared=False)).split("n:")[0]
         assert "before" not in text
         assert "change" not in text
+
+    def test_every_number_is_whole_at_80_columns(self):
+        large = replace(row("final/mountain_1", 123.456, 60.0), pairs=1041, fl_all=98.76, epe_s0_10=12.345)
+        large = replace(large, change_percent=-12.34, px1_acc=0.5432, epe_s10_40=45.678, epe_boundary=234.56)
+        lines = printed(FlowTable([large], replace(large, name="pooled"), iters=12), width=80).splitlines()
+        assert max(map(len, lines)) <= 80
+        (pooled,) = (line for line in lines if line.startswith("pooled"))
+        numbers = ["1041", "123.5", "60.00", "-12.3%", "54.3", "75.0", "100", "98.8", "12.35", "45.68", "–", "234.6"]
+        assert pooled.split()[1:] == numbers
+        assert "".join(line.split()[0] for line in lines[3:5]) == "final/mountain_1"
+
+    def test_numbers_never_round_to_one_digit_more(self):
+        edge = replace(row("a", 9.99951, 9.99949), change_percent=-9.996, px1_acc=0.09996, fl_all=99.96)
+        cells = printed(FlowTable([edge], edge, iters=12)).splitlines()[3].split()
+        assert cells[2:6] == ["10.00", "9.999", "-10.0%", "10.0"]
+        assert cells[8] == "100"
+
+    def test_print_keeps_names_whole_in_a_pipe(self, capsys: pytest.CaptureFixture[str], monkeypatch):
+        monkeypatch.setenv("COLUMNS", "40")
+        name = "a_sequence_with_a_name_of_sixty_characters_" + "x" * 17
+        FlowTable([row(name, 1.0, 2.0)], row("pooled", 1.0, 2.0), iters=12).print()
+        assert name in capsys.readouterr().out
+        monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes every stream for a terminal
+        FlowTable([row(name, 1.0, 2.0)], row("pooled", 1.0, 2.0), iters=12).print()
+        text = capsys.readouterr().out
+        assert name not in text
+        assert "75.0" in text
 
     def test_pairs_without_truth_are_told(self):
         result = table()
