@@ -28,7 +28,7 @@ _HOME = {
     "evaluate_flow": "refine_motion.benchmarks.flow_evaluation",
     "label": "refine_motion.refine.api",
     "load_model": "refine_motion.models.base",
-    "refine": "refine_motion.refine.api",
+    "refine": "refine_motion.refine",
 }
 
 
@@ -36,6 +36,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: Lightning and Kornia take seconds that not every command needs."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(_HOME[name]), name)
+    module = import_module(_HOME[name])
+    # The room of this name can be called itself; it must stay reachable for the import of its modules.
+    found = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
     globals()[name] = found
     return found

@@ -1,4 +1,4 @@
-"""Fixtures that find the reference outputs and the real material, or skip with the reason."""
+"""Fixtures that find the reference outputs and the real material, or skip with the reason; a small clip and weights."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from refine_motion.benchmarks.synthetic.clip import write_clip
+from refine_motion.models.base import build_model
+from refine_motion.models.weights import save_weights
 
 torch.set_flush_denormal(True)
 
@@ -27,3 +31,17 @@ def reference(shared: Path) -> Path:
 @pytest.fixture(scope="session")
 def real_data(shared: Path) -> Path:
     return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``videos/`` with one clip of 9 frames of 72x96 and ``truth/`` with two of its pairs."""
+    folder = tmp_path_factory.mktemp("clip")
+    write_clip(folder, seed=3, frames=9, size=(72, 96), max_speed=4.0, pairs=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    return save_weights(build_model("raft_small"), tmp_path_factory.mktemp("weights") / "untrained.safetensors")

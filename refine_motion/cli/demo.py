@@ -84,7 +84,7 @@ def main(args: list[str]) -> int:
     console.rule("4  before and after, against the true flow")
     before, after = load_model("raft_small", teacher), load_model("raft_small", result.weights)
     table = evaluate_flow(after, out / "clip" / "truth", against=before, iters=ITERS)
-    console.print(table.to_rich())
+    table.print()
     picture = out / "demo.png"
     _draw(picture, out / "clip" / "truth", video, result.store, filters, before, after)
     console.print(f"picture: {picture}\nrefined weights: {result.weights}")

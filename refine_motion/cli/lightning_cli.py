@@ -13,10 +13,10 @@ from lightning.pytorch.loggers import WandbLogger
 
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedStratifiedCap
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
-from refine_motion.refine.api import save_refined
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.stage1 import label_videos
+from refine_motion.refine.stage2 import finish
 from refine_motion.refine.trainer import RefineTrainer
 
 # Imported so that YAML files may give these class names without their modules.
@@ -30,7 +30,7 @@ class SaveConfig(SaveConfigCallback):
         """Write ``<subcommand>.yaml`` into the work folder and, where W&B is used, into the run's configuration."""
         folder = Path(self.config.workdir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / self.config_filename, skip_none=False, overwrite=True)
+        self.parser.save(self.config, folder / self.config_filename, skip_unset=False, overwrite=True)
         if isinstance(trainer.logger, WandbLogger):
             trainer.logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
 
@@ -63,10 +63,8 @@ class RefineCLI(LightningCLI):
         self._stage1()
 
     def after_fit(self) -> None:
-        """Save the student as plain weights."""
-        if self.trainer.is_global_zero:
-            path = save_refined(self.model, self._get(self.config, "workdir"), self.trainer.global_step)
-            print(f"refined weights: {path}")
+        """Save the student as plain weights and compare it with the teacher."""
+        finish(self.trainer, self.model, self.datamodule, self._get(self.config, "workdir"))
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Without a group for the trainer's method ``label``, whose name the settings of stage 1 have."""

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -17,6 +18,7 @@ from refine_motion.files import replacing
 from refine_motion.labels.codec import FlowLabel, decode, encode
 
 SCHEMA_VERSION = 1
+_HEADER = "refine_motion"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class LabelStore:
             "ceiling": str(self.settings.get("ceiling")),
         }
         with replacing(path) as partial:
-            save_file(tensors, partial, metadata=header)
+            # One entry, because safetensors writes several in a random order and equal labels must be equal files.
+            save_file(tensors, partial, metadata={_HEADER: json.dumps(header, sort_keys=True)})
         return path.stat().st_size
 
     def read(self, key: PairKey) -> FlowLabel:
@@ -84,7 +87,7 @@ class LabelStore:
         if problem is None:
             try:
                 with safe_open(path, framework="pt") as file:
-                    return decode({name: file.get_tensor(name) for name in file.keys()}, file.metadata())  # noqa: SIM118
+                    return decode({name: file.get_tensor(name) for name in file.keys()}, _header(file))  # noqa: SIM118
             except (SafetensorError, KeyError, ValueError, zlib.error) as error:
                 problem = f"damaged ({error})"
                 # Its header looks right, so nothing but its absence would have it made again.
@@ -98,7 +101,7 @@ class LabelStore:
             return "absent"
         try:
             with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
+                header = _header(file)
         except SafetensorError as error:
             return f"damaged ({error})"
         wrong = [name for name, value in self._identity(key).items() if header.get(name) != value]
@@ -122,7 +125,7 @@ class LabelStore:
         for path in sorted(self.folder.glob("??/*.safetensors")):
             try:
                 with safe_open(path, framework="pt") as file:
-                    header = file.metadata() or {}
+                    header = _header(file)
             except SafetensorError:
                 continue  # named when its pair is asked for
             if header.get("schema") == str(SCHEMA_VERSION) and header.get("teacher") == self.teacher:
@@ -146,3 +149,12 @@ class LabelStore:
         with replacing(manifest) as partial:
             partial.write_text(json.dumps(content, indent=1))
         return manifest
+
+
+def _header(file: Any) -> dict[str, str]:
+    """What :meth:`LabelStore.write` noted in an open file; empty where it is not one of ours."""
+    try:
+        header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+    except json.JSONDecodeError:
+        return {}
+    return header if isinstance(header, dict) else {}

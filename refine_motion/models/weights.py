@@ -126,8 +126,8 @@ def save_weights(model: FlowModel, path: str | Path, facts: dict[str, Any] | Non
         facts: how the weights came about (JSON-compatible).
     """
     path = Path(path)
-    header = {"format": str(FORMAT_VERSION), "model": model.name, "facts": json.dumps(facts or {}, sort_keys=True)}
+    header = {"format": FORMAT_VERSION, "model": model.name, "facts": facts or {}}
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata=header)
+        save_file(tensors, partial, metadata={"refine_motion": json.dumps(header, sort_keys=True)})
     return path

@@ -16,14 +16,12 @@ from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.models.base import load_model
-from refine_motion.models.weights import save_weights
 from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.stage1 import label_videos
+from refine_motion.refine.stage2 import finish
 from refine_motion.refine.trainer import RefineTrainer
-
-REFINED = "refined.safetensors"
 
 
 @dataclass(frozen=True)
@@ -34,25 +32,14 @@ class RefineResult:
         weights: the refined weights; ``load_model`` opens them. The original file is never written to.
         store: the pseudo-labels.
         labels: their yield.
-        held_out: last measurements on the held-out windows, such as ``val/cycle_error``; none without held-out windows.
+        held_out: cycle error of student and teacher and distance from the labels on held-out windows, in pixels; empty
+            where nothing is held out.
     """
 
     weights: Path
     store: LabelStore
     labels: LabelSummary
     held_out: dict[str, float]
-
-
-def save_refined(module: RefineModule, folder: str | Path, steps: int) -> Path:
-    """Write the student of a trained module as plain weights and return their path.
-
-    Args:
-        module: after training.
-        folder: where ``refined.safetensors`` goes.
-        steps: optimiser steps taken, noted in the file's header.
-    """
-    facts = {"refined_from": str(module.hparams["weights"]), "steps": steps, "iters": module.iters}
-    return save_weights(module.student, Path(folder) / REFINED, facts)
 
 
 def label(
@@ -150,7 +137,5 @@ def refine(
     )
     store, summary = label_videos(trainer, FlowTeacher(module.teacher, settings), videos_and_labels)
     trainer.fit(module, datamodule=videos_and_labels)
-    refined = save_refined(module, out, trainer.global_step)
-    # Measured again, because the last validation of the training lies up to a hundred steps back.
-    held_out = trainer.validate(module, datamodule=videos_and_labels, verbose=False)
-    return RefineResult(refined, store, summary, dict(held_out[0]) if held_out else {})
+    refined, held_out = finish(trainer, module, videos_and_labels, out)
+    return RefineResult(refined, store, summary, held_out)

@@ -33,8 +33,11 @@ def refine(videos: Path, weights: Path, out: Path, max_pairs: int) -> Path:
     return out / "refined.safetensors"
 
 
-def evaluate(after: Path, before: Path, pairs: Path, table: Path) -> dict[str, dict[str, str]]:
-    run("evaluate", "flow", "--weights", after, "--against", before, "--pairs", pairs, "--iters", 12, "--csv", table)
+def evaluate(after: Path, before: Path, pairs: Path, iters: int, table: Path) -> dict[str, dict[str, str]]:
+    run(
+        *("evaluate", "flow", "--weights", after, "--against", before),
+        *("--pairs", pairs, "--iters", iters, "--csv", table),
+    )
     with table.open() as file:
         return {row["name"]: row for row in csv.DictReader(file)}
 
@@ -52,7 +55,9 @@ def test_refine_real_raft_small(real_data: Path, weights: Path, tmp_path: Path, 
     (tmp_path / "videos.txt").write_text("\n".join(map(str, listed)))
     print(f"\n=== refined on {source}")
     refined = refine(tmp_path / "videos.txt", weights, tmp_path / "run", max_pairs=60)
-    rows = evaluate(refined, weights, real_data / "flow", tmp_path / "table.csv")
+    # More iterations are the labels' own advantage over 12, so a gain that is left at 32 is of another kind.
+    evaluate(refined, weights, real_data / "flow", 32, tmp_path / "table_32.csv")
+    rows = evaluate(refined, weights, real_data / "flow", 12, tmp_path / "table_12.csv")
     for name, known in (("rubberwhale", 0.320), ("grove2", 0.355)):
         assert float(rows[name]["epe_against"]) == pytest.approx(known, abs=0.002)
         # The paper's recipe is not expected to help here; but it must not break the model either.

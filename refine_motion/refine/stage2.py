@@ -1,0 +1,56 @@
+"""After stage 2: save the student as plain weights, and say how it differs from the teacher on held-out windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+from rich.console import Console
+from rich.table import Table
+
+from refine_motion.models.weights import save_weights
+from refine_motion.refine.datamodule import VideoLabelDataModule
+from refine_motion.refine.module import RefineModule
+
+REFINED = "refined.safetensors"
+
+
+def finish(
+    trainer: Trainer, module: RefineModule, data: VideoLabelDataModule, folder: str | Path
+) -> tuple[Path, dict[str, float]]:
+    """Save the refined weights, then measure student and teacher on the held-out windows and print the comparison.
+
+    Args:
+        trainer: after ``fit``.
+        module: holds student and teacher.
+        data: the videos and labels of the training.
+        folder: where ``refined.safetensors`` goes.
+
+    Returns:
+        The file, and ``val/cycle_error``, ``val/teacher_cycle_error`` and ``val/label_epe`` in pixels; empty where
+        nothing is held out.
+    """
+    path = Path(folder) / REFINED
+    if trainer.is_global_zero:
+        facts = {
+            "refined_from": str(module.hparams["weights"]),
+            "steps": trainer.global_step,
+            "iters": module.iters,
+            "seed": data.seed,
+        }
+        save_weights(module.student, path, facts)
+    # Measured again, because the last validation of the training may lie many steps back.
+    measured = trainer.validate(module, datamodule=data, verbose=False)
+    held_out = dict(measured[0]) if measured else {}
+    report = Console(quiet=not trainer.is_global_zero)
+    if held_out:
+        table = Table(title="Held-out windows, without ground truth")
+        for column in ("", "teacher", "student"):
+            table.add_column(column, justify="right" if column else "left")
+        cycle = [f"{held_out[f'val/{who}cycle_error']:.3f} px" for who in ("teacher_", "")]
+        table.add_row("cycle error", *cycle)
+        table.add_row("distance from the kept labels", "", f"{held_out['val/label_epe']:.3f} px")
+        table.caption = "A small cycle error alone does not make a model better: compare both on true flow."
+        report.print(table)
+    report.print(f"refined weights: {path}", soft_wrap=True)
+    return path, held_out

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from refine_motion.cli.main import LIGHTNING_COMMANDS, OWN_COMMANDS, main
+from refine_motion.models.weights import read_weights
+
+CPU = str(Path(__file__).parents[2] / "configs" / "refine" / "flow_cpu.yaml")
+SMALL = ["--data.crop", "[64, 64]", "--data.num_workers", "0", "--label.iters", "1", "--model.iters", "1"]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *args: object) -> str:
+    """The one line with which a command is refused."""
+    assert main([str(a) for a in args]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("refine-motion: ")
+    assert not any("Traceback" in line for line in lines)
+    return lines[-1]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    for name, line in (LIGHTNING_COMMANDS | OWN_COMMANDS).items():
+        assert f"  {name}" in out
+        assert line in out
+
+
+def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "fit" in refused(capsys, "train")
+
+
+def test_module_and_lightning_command_start(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "refine_motion", "fit", "--config", CPU, "--data.videos", "x", "--print_config"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    config = yaml.safe_load(done.stdout)
+    assert config["data"]["labels"] == "runs/flow_cpu/labels"
+
+
+@pytest.mark.parametrize("name", ["flow", "flow_cpu"])
+def test_overrides_reach_what_refers_to_them(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(CPU).with_name(f"{name}.yaml")
+    with pytest.raises(SystemExit) as stop:
+        main([
+            "fit", "--config", str(file), "--data.videos", "clips", "--workdir", "elsewhere", "--seed_everything", "7",
+            "--label.iters", "5", "--model.augment.jitter_probability", "0.3", "--print_config",
+        ])  # fmt: skip
+    assert stop.value.code == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["data"]["videos"] == "clips"
+    assert config["data"]["labels"] == "elsewhere/labels"
+    assert config["trainer"]["default_root_dir"] == "elsewhere"
+    assert config["label"]["iters"] == 5
+    assert config["model"]["augment"]["jitter_probability"] == 0.3
+    assert [f["class_path"].split(".")[-1] for f in config["data"]["filters"]] == ["CycleRule", "ColourRule"]
+
+
+def test_label_then_fit(clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = [
+        "--config", CPU, "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained),
+        "--workdir", str(tmp_path), "--data.filters", "[]", "--label.ceiling", "10000", *SMALL,
+    ]  # fmt: skip
+    assert main(["label", *common]) == 0
+    assert "bytes a stored pixel" in capsys.readouterr().out
+    fit = ["--trainer.max_steps", "2", "--trainer.val_check_interval", "2", "--trainer.enable_progress_bar", "false"]
+    assert main(["fit", *common, *fit]) == 0
+    out = capsys.readouterr().out
+    assert "labelled already" in out
+    assert "refined.safetensors" in out
+    before, after = read_weights(untrained), read_weights(tmp_path / "refined.safetensors")
+    assert before.keys() == after.keys()
+    assert (tmp_path / "label.yaml").is_file()
+    assert yaml.safe_load((tmp_path / "fit.yaml").read_text())["trainer"]["max_steps"] == 2
+
+
+def test_bad_input_is_refused_in_one_line(
+    clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fit(*more: object, videos: object = clip_folder / "videos", weights: object = untrained) -> str:
+        return refused(
+            capsys, "fit", "--config", CPU, "--data.videos", videos, "--model.weights", weights,
+            "--workdir", tmp_path / "run", *SMALL, *more,
+        )  # fmt: skip
+
+    (tmp_path / "empty").mkdir()
+    assert "empty" in fit(videos=tmp_path / "empty")
+    assert "absent" in fit(videos=tmp_path / "absent")
+    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
+    assert "broken.mp4" in fit(videos=tmp_path / "broken.mp4")
+    assert "raft_small" in fit("--model.network", "raft_large")
+    assert "absent.pth" in fit(weights=tmp_path / "absent.pth")
+    assert "bf16-true" in fit("--trainer.precision", "bf16-true")
+    assert "16-true" in fit("--trainer.precision", "16-true")
+    assert "alpha" in fit("--data.filters", "[{class_path: CycleRule, init_args: {alpha: -1}}]")
+    assert "ceiling" in fit("--data.filters", "[{class_path: CycleRule, init_args: {beta: 9}}]")
+    assert "label.iters" in fit("--label.iters", "0")
+    assert "crop" in fit("--data.crop", "[10, 10]")
+    assert "hue" in fit("--model.augment.hue", "2")
+    (tmp_path / "file").write_text("x")
+    assert "file" in fit("--workdir", tmp_path / "file" / "below")
+
+
+def test_pairs_without_truth_are_refused(
+    clip_folder: Path, untrained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(capsys, "evaluate", "flow", "--weights", untrained, "--pairs", clip_folder / "videos")
+    assert "videos" in line
+
+
+def test_evaluate_prints_a_table(clip_folder: Path, untrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["evaluate", "flow", "--weights", untrained, "--pairs", clip_folder / "truth", "--iters", 1]
+    assert main([str(a) for a in args]) == 0
+    assert "scene_0003" in capsys.readouterr().out

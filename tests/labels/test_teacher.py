@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from refine_motion.errors import ConfigError
+from refine_motion.labels.teacher import FlowTeacher, LabelSettings
+from refine_motion.models.base import FlowModel, build_model
+from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
+
+
+@pytest.fixture(scope="module")
+def model() -> FlowModel:
+    torch.manual_seed(0)
+    return build_model("raft_small").eval()
+
+
+@pytest.fixture(scope="module")
+def frames() -> torch.Tensor:
+    return torch.randint(0, 256, (3, 3, 64, 80), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_labels_are_the_models_own_flow_under_the_ceiling(model: FlowModel, frames: torch.Tensor) -> None:
+    settings = LabelSettings(iters=3, ceiling=40)
+    label = FlowTeacher(model, settings).label(frames, [(0, 2)], [0])[0]
+    forward = model.flow(frames[[0]], frames[[2]], 3)
+    evidence, inside = flow_evidence(forward, model.flow(frames[[2]], frames[[0]], 3), frames[[0]], frames[[2]])
+    limit = 40 * cycle_threshold(evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA)
+    expected = ((evidence.cycle_error <= limit) & inside)[0].flatten().nonzero().flatten()
+    assert 0 < len(expected) < 64 * 80
+    assert torch.equal(label.index, expected)
+    torch.testing.assert_close(label.flow, forward[0].flatten(1).T[expected], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        label.evidence.cycle_error, evidence.cycle_error.flatten()[expected], atol=1e-3, rtol=1e-3
+    )
+    assert torch.equal(label.evidence.gradient, evidence.gradient.flatten()[expected])
+
+
+def test_cap_is_exact_repeatable_and_seeded(model: FlowModel, frames: torch.Tensor) -> None:
+    teacher = FlowTeacher(model, LabelSettings(iters=1, ceiling=1e6, max_per_pair=500))
+    first, again, other = teacher.label(frames, [(0, 1)] * 3, [7, 7, 8])
+    assert len(first.index) == 500
+    assert (first.index.diff() > 0).all()
+    assert torch.equal(first.index, again.index)
+    assert not torch.equal(first.index, other.index)
+
+
+def test_fingerprint_tells_settings_and_weights_apart(model: FlowModel) -> None:
+    base = FlowTeacher(model, LabelSettings()).fingerprint
+    assert FlowTeacher(model, LabelSettings()).fingerprint == base
+    assert FlowTeacher(model, LabelSettings(iters=31)).fingerprint != base
+    torch.manual_seed(1)
+    assert FlowTeacher(build_model("raft_small"), LabelSettings()).fingerprint != base
+
+
+def test_teacher_is_frozen_and_impossible_settings_are_refused(model: FlowModel) -> None:
+    FlowTeacher(model.train(), LabelSettings())
+    assert not model.training
+    assert not any(p.requires_grad for p in model.parameters())
+    for wrong in ({"iters": 0}, {"ceiling": 0.0}, {"max_per_pair": 0}):
+        with pytest.raises(ConfigError, match=next(iter(wrong))):
+            LabelSettings(**wrong)

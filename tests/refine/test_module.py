@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from refine_motion.errors import ConfigError, WeightsError
+from refine_motion.models.base import build_model
+from refine_motion.models.weights import read_weights, save_weights
+from refine_motion.refine.augment import Augmentation
+from refine_motion.refine.module import RefineModule
+from refine_motion.refine.trainer import RefineTrainer
+
+
+class Pairs(torch.utils.data.Dataset):
+    """A few labelled pairs of random frames."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        generator = torch.Generator().manual_seed(index)
+        images = torch.randint(0, 256, (2, 3, 64, 64), generator=generator, dtype=torch.uint8)
+        return {
+            "image_a": images[0],
+            "image_b": images[1],
+            "flow": torch.randn(2, 64, 64, generator=generator),
+            "valid": torch.rand(1, 64, 64, generator=generator) < 0.5,
+            "seed": index,
+        }
+
+
+def trainer(folder: Path, steps: int = 2, **options: object) -> RefineTrainer:
+    return RefineTrainer(
+        accelerator="cpu",
+        devices=1,
+        max_steps=steps,
+        default_root_dir=str(folder),
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **options,
+    )
+
+
+def loader() -> torch.utils.data.DataLoader:
+    return torch.utils.data.DataLoader(Pairs(), batch_size=2)
+
+
+def test_training_moves_the_student_and_leaves_the_teacher(untrained: Path, tmp_path: Path) -> None:
+    module = RefineModule("raft_small", str(untrained), iters=2)
+    trainer(tmp_path, enable_checkpointing=False).fit(module, loader())
+    before = read_weights(untrained)
+    assert all(torch.equal(v, before[k]) for k, v in module.teacher.state_dict().items())
+    assert any(not torch.equal(v, before[k]) for k, v in module.student.state_dict().items())
+
+
+def test_checkpoint_holds_the_student_alone_opens_safely_and_loads(untrained: Path, tmp_path: Path) -> None:
+    module = RefineModule("raft_small", str(untrained), iters=2)
+    run = trainer(tmp_path)
+    run.fit(module, loader())
+    path = tmp_path / "c.ckpt"
+    run.save_checkpoint(path)
+    content = torch.load(path, weights_only=True)
+    assert {k.split(".")[0] for k in content["state_dict"]} == {"student"}
+    student = module.student.state_dict()
+    assert all(torch.equal(v, student[k]) for k, v in read_weights(path).items())
+
+    again = RefineModule("raft_small", str(untrained), iters=2)
+    trainer(tmp_path, steps=3, enable_checkpointing=False).fit(again, loader(), ckpt_path=str(path))
+    assert all(torch.equal(v, module.teacher.state_dict()[k]) for k, v in again.teacher.state_dict().items())
+    again.load_state_dict(content["state_dict"])
+    assert all(torch.equal(v, student[k]) for k, v in again.student.state_dict().items())
+    with pytest.raises(RuntimeError, match="Missing"):
+        again.load_state_dict({})
+
+
+def test_batch_norm_statistics_stay(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    weights = save_weights(build_model("raft_large"), tmp_path / "large.safetensors")
+    module = RefineModule("raft_large", str(weights), iters=1)
+    trainer(tmp_path, steps=1, enable_checkpointing=False).fit(module, loader())
+    before = read_weights(weights)
+    for key, value in module.student.state_dict().items():
+        if "running" in key or "num_batches" in key:
+            assert torch.equal(value, before[key])
+
+
+def test_only_training_batches_are_augmented(untrained: Path, tmp_path: Path) -> None:
+    seen: dict[str, list[torch.Tensor]] = {"train": [], "val": []}
+
+    class Watching(RefineModule):
+        def training_step(self, batch, batch_idx):
+            seen["train"].append(batch["image_a"])
+            return super().training_step(batch, batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            seen["val"].append(batch["image_a"])
+            return super().validation_step(batch, batch_idx)
+
+    module = Watching("raft_small", str(untrained), iters=1)
+    trainer(tmp_path, steps=2, enable_checkpointing=False, val_check_interval=2).fit(module, loader(), loader())
+    original = next(iter(loader()))["image_a"]
+    assert seen["val"][0].dtype == torch.uint8
+    assert torch.equal(seen["val"][0], original)
+    assert not torch.allclose(seen["train"][0], original.float())
+
+
+def test_validation_compares_student_and_teacher(untrained: Path, tmp_path: Path) -> None:
+    module = RefineModule("raft_small", str(untrained), iters=1)
+    run = trainer(tmp_path, enable_checkpointing=False)
+    first = run.validate(module, loader(), verbose=False)[0]
+    assert first["val/cycle_error"] == pytest.approx(first["val/teacher_cycle_error"])
+    run.fit(module, loader())
+    second = run.validate(module, loader(), verbose=False)[0]
+    assert second["val/teacher_cycle_error"] == pytest.approx(first["val/teacher_cycle_error"])
+    assert second["val/cycle_error"] != pytest.approx(first["val/cycle_error"])
+
+
+def test_mixed_precision_trains_in_finite_numbers(untrained: Path, tmp_path: Path) -> None:
+    module = RefineModule("raft_small", str(untrained), iters=2, augment=Augmentation(jitter_probability=0))
+    run = trainer(tmp_path, enable_checkpointing=False, precision="bf16-mixed")
+    run.fit(module, loader())
+    assert torch.isfinite(run.callback_metrics["train/loss"])
+    assert all(p.dtype == torch.float32 for p in module.parameters())
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "64-true", "transformer-engine"])
+def test_precision_that_rounds_coordinates_is_refused(precision: str) -> None:
+    with pytest.raises(ConfigError, match="precision"):
+        RefineTrainer(accelerator="cpu", precision=precision)
+
+
+def test_impossible_settings_are_refused(untrained: Path) -> None:
+    with pytest.raises(ConfigError, match="gamma"):
+        RefineModule("raft_small", str(untrained), gamma=0)
+    with pytest.raises(ConfigError, match="weights"):
+        RefineModule("raft_small")
+    with pytest.raises(WeightsError, match="raft_small"):
+        RefineModule("raft_large", str(untrained))
