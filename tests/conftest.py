@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from refine_motion.benchmarks.synthetic.clip import write_clip
-from refine_motion.models.base import build_model
+from refine_motion.models.registry import build_model
 from refine_motion.models.weights import save_weights
 
 torch.set_flush_denormal(True)

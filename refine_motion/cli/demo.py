@@ -17,7 +17,8 @@ from refine_motion.benchmarks.synthetic.stream import FlowPairs
 from refine_motion.labels.select import CycleRule, LabelFilter, select
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.teacher import LabelSettings
-from refine_motion.models.base import FlowModel, load_model
+from refine_motion.models.base import FlowModel
+from refine_motion.models.load import load_model
 from refine_motion.models.weights import save_weights
 from refine_motion.motion.grid import length
 from refine_motion.refine.api import refine

@@ -7,7 +7,7 @@ import argparse
 import torch
 
 from refine_motion.benchmarks.flow_evaluation import DEFAULT_ITERS, evaluate_flow
-from refine_motion.models.base import load_model
+from refine_motion.models.load import load_model
 
 
 def main(args: list[str]) -> int:

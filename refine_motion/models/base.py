@@ -1,22 +1,14 @@
-"""The contract of a flow model, and the registry that makes one by name."""
+"""The contract of a flow model, and what its implementations share."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from refine_motion.errors import ConfigError
-
-ENTRY_POINT_GROUP = "refine_motion.models"
 
 
 @dataclass(frozen=True)
@@ -148,65 +140,6 @@ def check_frames(frames: Tensor, min_side: int) -> None:
         raise ValueError(f"frames must be (N, 3, H, W), got {tuple(frames.shape)}")
     if min(frames.shape[-2:]) < min_side:
         raise ValueError(f"frames must be at least {min_side} pixels on each side, got {tuple(frames.shape[-2:])}")
-
-
-_Factory = TypeVar("_Factory", bound=Callable[[], FlowModel])
-_REGISTRY: dict[str, Callable[[], FlowModel]] = {}
-
-
-def register_model(name: str) -> Callable[[_Factory], _Factory]:
-    """Decorator that enters a factory of an untrained model under ``name``."""
-
-    def enter(factory: _Factory) -> _Factory:
-        _REGISTRY[name] = factory
-        return factory
-
-    return enter
-
-
-def builtin_names() -> list[str]:
-    """The names of our own models."""
-    import refine_motion.models.raft  # noqa: F401  (registers its models)
-
-    return sorted(_REGISTRY)
-
-
-def build_model(name: str) -> FlowModel:
-    """A model with its initial, untrained weights.
-
-    Raises:
-        ConfigError: nothing is registered under the name; the message lists what is.
-    """
-    # RAFT-small is several times slower on CPUs without this: numbers in its recurrent unit become denormal.
-    torch.set_flush_denormal(True)
-    own = builtin_names()
-    if name in own:
-        return _REGISTRY[name]()
-    others = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    if name not in others:
-        raise ConfigError(f"no model is called {name!r}; known models: {', '.join(sorted({*own, *others}))}")
-    return others[name].load()()
-
-
-def load_model(name: str | None = None, weights: str | Path | None = None) -> FlowModel:
-    """A trained model in eval mode on the CPU.
-
-    Args:
-        name: a registered name; None recognises the architecture from the weights file.
-        weights: path of an official checkpoint, a torchvision one, or one of our own safetensors or Lightning files.
-
-    Raises:
-        ConfigError: the name is unknown or no weights are given.
-        WeightsError: the file is missing, unreadable or of another architecture.
-    """
-    from refine_motion.models.weights import load_weights, read_weights, recognise
-
-    if weights is None:
-        raise ConfigError("no weights given: pass the path of a checkpoint as `weights` (model.weights, --weights)")
-    state = read_weights(weights)
-    model = build_model(name if name is not None else recognise(state, weights))
-    load_weights(model, state, weights)
-    return model.eval()
 
 
 def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:

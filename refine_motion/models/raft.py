@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from refine_motion.models.base import FlowModel, FrameFeatures, Padder, check_frames, register_model, resize_flow
+from refine_motion.models.base import FlowModel, FrameFeatures, Padder, check_frames, resize_flow
 from refine_motion.models.raft_layers import (
     BottleneckBlock,
     ConvGRU,
@@ -193,13 +193,11 @@ class Raft(FlowModel):
         return fine.permute(0, 1, 4, 2, 5, 3).reshape(batch, 2, 8 * height, 8 * width)
 
 
-@register_model("raft_small")
 def raft_small() -> FlowModel:
     """RAFT-small, 990,162 parameters."""
     return Raft("raft_small", SMALL)
 
 
-@register_model("raft_large")
 def raft_large() -> FlowModel:
     """RAFT, 5,257,536 parameters."""
     return Raft("raft_large", LARGE)

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from refine_motion.errors import WeightsError
 from refine_motion.files import replacing
-from refine_motion.models.base import FlowModel, build_model, builtin_names
+from refine_motion.models.base import FlowModel
 from refine_motion.models.naming import is_torchvision, torchvision_to_official, without_duplicates
+from refine_motion.models.registry import BUILTIN, build_model
 
 FORMAT_VERSION = 1
 # Longest first: the paper's own script saves a wrapper around DataParallel; ours is the student of a LightningModule.
@@ -82,10 +83,10 @@ def recognise(state: dict[str, Tensor], path: str | Path) -> str:
     Raises:
         WeightsError: no built-in model fits.
     """
-    for name in builtin_names():
+    for name in BUILTIN:
         if not _difference(build_model(name), state):
             return name
-    raise WeightsError(f"{path}: weights of no known model; known models: {', '.join(builtin_names())}")
+    raise WeightsError(f"{path}: weights of no known model; known models: {', '.join(BUILTIN)}")
 
 
 def load_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -> None:

@@ -15,7 +15,7 @@ from refine_motion.labels.select import LabelFilter
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
-from refine_motion.models.base import load_model
+from refine_motion.models.load import load_model
 from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule

@@ -81,8 +81,8 @@ class Source:
         return found
 
 
-class TrainingPairs(Dataset[dict[str, Any]]):
-    """Random crops, one per pair and epoch.
+class LabelledPairs(Dataset[dict[str, Any]]):
+    """Samples by number; a batch is read at once, so that each window is read once for all its pairs.
 
     Args:
         source: what to cut from.
@@ -94,6 +94,10 @@ class TrainingPairs(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self.samples)
+
+
+class TrainingPairs(LabelledPairs):
+    """Random crops, one per pair and epoch."""
 
     def __getitems__(self, requests: Sequence[PairRequest]) -> list[dict[str, Any]]:
         """Samples of one batch: the four maps cropped, and ``seed``, which also serves the augmentation."""
@@ -106,19 +110,8 @@ class TrainingPairs(Dataset[dict[str, Any]]):
         return items
 
 
-class HeldOutPairs(Dataset[dict[str, Any]]):
-    """Centre crops.
-
-    Args:
-        source: what to cut from.
-    """
-
-    def __init__(self, source: Source):
-        self.source = source
-        self.samples = source.locate()
-
-    def __len__(self) -> int:
-        return len(self.samples)
+class HeldOutPairs(LabelledPairs):
+    """Centre crops."""
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Samples of one batch: the four maps cropped."""

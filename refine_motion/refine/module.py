@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
-from refine_motion.models.base import load_model
+from refine_motion.models.load import load_model
 from refine_motion.motion.cycle import cycle_error
 from refine_motion.motion.grid import in_bounds, length
 from refine_motion.refine.augment import Augmentation, PairAugmenter

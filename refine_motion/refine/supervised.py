@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from refine_motion.models.base import build_model
+from refine_motion.models.registry import build_model
 from refine_motion.refine.losses import sequence_loss
 from refine_motion.refine.schedule import one_cycle
 

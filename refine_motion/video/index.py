@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -42,19 +43,18 @@ class VideoIndex:
     rejected: list[tuple[Path, str]]
 
     def table(self) -> Table:
-        """All videos, one a line, with what was found; rejected ones last with their reason."""
+        """All videos with what was found; rejected ones last with their reason."""
         paths = [info.path for info in self.videos] + [path for path, _ in self.rejected]
         # Only what tells the videos apart: a terminal is too narrow for whole paths and remarks.
         root = os.path.commonpath([path.absolute().parent for path in paths])
-        table = Table("video", "frames", "size", "fps", "shots", "reader", "remarks", title=f"videos in {root}")
+        table = Table("video", "what", "remarks", title=f"videos in {root}", box=SIMPLE_HEAD)
         table.columns[0].overflow = "fold"
         for info in self.videos:
-            size, fps = f"{info.width}x{info.height}", f"{info.fps:.4g}"
-            name, remarks = os.path.relpath(info.path, root), "; ".join(info.faults)
-            table.add_row(escape(name), str(info.frames), size, fps, str(len(info.shots)), info.reader, escape(remarks))
+            shots = f", {len(info.shots)} shots" if info.cuts else ""
+            what = f"{info.frames} of {info.width}x{info.height}{shots}, by {info.reader}"
+            table.add_row(escape(os.path.relpath(info.path, root)), what, escape("; ".join(info.faults)))
         for path, reason in self.rejected:
-            name = os.path.relpath(path, root)
-            table.add_row(escape(name), "", "", "", "", "rejected", escape(reason), style="red")
+            table.add_row(escape(os.path.relpath(path, root)), "rejected", escape(reason), style="red")
         return table
 
 

@@ -11,7 +11,7 @@ from refine_motion.benchmarks.flow_evaluation import evaluate_flow
 from refine_motion.benchmarks.flow_files import write_flo
 from refine_motion.benchmarks.pairs import find_pairs, read_pair
 from refine_motion.errors import BenchmarkError
-from refine_motion.models.base import load_model
+from refine_motion.models.load import load_model
 
 
 class Constant:

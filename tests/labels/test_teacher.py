@@ -5,7 +5,8 @@ import torch
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
-from refine_motion.models.base import FlowModel, build_model
+from refine_motion.models.base import FlowModel
+from refine_motion.models.registry import build_model
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
 
 

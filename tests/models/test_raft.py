@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from refine_motion.models.base import build_model, load_model
+from refine_motion.models.load import load_model
 from refine_motion.models.raft import Raft
+from refine_motion.models.registry import build_model
 
 
 def recipe_tensor(key: str, shape: tuple[int, ...], seed: int) -> Tensor:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError, WeightsError
-from refine_motion.models.base import build_model, load_model
+from refine_motion.models.load import load_model
 from refine_motion.models.naming import torchvision_to_official
+from refine_motion.models.registry import build_model
 from refine_motion.models.weights import read_weights, save_weights
 
 

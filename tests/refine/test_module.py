@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from refine_motion.errors import ConfigError, WeightsError
-from refine_motion.models.base import build_model
+from refine_motion.models.registry import build_model
 from refine_motion.models.weights import read_weights, save_weights
 from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.module import RefineModule

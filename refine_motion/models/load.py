@@ -1,0 +1,29 @@
+"""A trained model by name and weights file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from refine_motion.errors import ConfigError
+from refine_motion.models.base import FlowModel
+from refine_motion.models.registry import build_model
+from refine_motion.models.weights import load_weights, read_weights, recognise
+
+
+def load_model(name: str | None = None, weights: str | Path | None = None) -> FlowModel:
+    """A trained model in eval mode on the CPU.
+
+    Args:
+        name: a registered name; None recognises one of our own architectures from the weights file.
+        weights: path of an official checkpoint, a torchvision one, or one of our own safetensors or Lightning files.
+
+    Raises:
+        ConfigError: the name is unknown or no weights are given.
+        WeightsError: the file is missing, unreadable or of another architecture.
+    """
+    if weights is None:
+        raise ConfigError("no weights given: pass the path of a checkpoint as `weights` (model.weights, --weights)")
+    state = read_weights(weights)
+    model = build_model(name if name is not None else recognise(state, weights))
+    load_weights(model, state, weights)
+    return model.eval()
