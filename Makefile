@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 # The version that the numbers in the README were measured with. `make demo TORCH=torch` takes the newest.
 TORCH  ?= torch==2.13.0
+# Of `make real`.
+SEED   ?= 0
 BIN    := $(VENV)/bin
 
 .PHONY: install test real demo lint types clean help
@@ -23,7 +25,7 @@ test: install ## run the test suite (set REFINE_MOTION_SHARED for the tests on r
 	$(BIN)/python -m pytest
 
 real: install ## refine the real RAFT-small on real videos and print its error before and after (needs REFINE_MOTION_SHARED)
-	$(BIN)/python -m pytest -m real_run -s
+	REFINE_MOTION_SEED=$(SEED) $(BIN)/python -m pytest -m real_run -s
 
 demo: install ## the main job from start to end on a small procedural clip, with a table and a picture
 	$(BIN)/refine-motion demo

@@ -8,6 +8,7 @@ paper does per scene, and one on the seven videos and two frame folders of the s
 from __future__ import annotations
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ def refine(videos: Path, weights: Path, out: Path, max_pairs: int) -> Path:
         *("fit", "--config", ROOT / "configs" / "refine" / "flow_cpu.yaml", "--data.videos", videos),
         *("--model.weights", weights, "--workdir", out, "--label.iters", 32, "--data.max_pairs", max_pairs),
         *("--trainer.max_steps", STEPS, "--trainer.val_check_interval", STEPS),
+        *("--seed_everything", os.environ.get("REFINE_MOTION_SEED", "0")),
     )
     return out / "refined.safetensors"
 
