@@ -25,6 +25,7 @@ test: install ## run the test suite (set REFINE_MOTION_SHARED for the tests on r
 	$(BIN)/python -m pytest
 
 real: install ## refine the real RAFT-small on real videos and print its error before and after (needs REFINE_MOTION_SHARED)
+	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
 	REFINE_MOTION_SEED=$(SEED) $(BIN)/python -m pytest -m real_run -s
 
 demo: install ## the main job from start to end on a small procedural clip, with a table and a picture

@@ -14,6 +14,7 @@ from refine_motion.benchmarks.flow_evaluation import evaluate_flow
 from refine_motion.benchmarks.pairs import find_pairs, read_pair
 from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.benchmarks.synthetic.stream import FlowPairs
+from refine_motion.errors import ConfigError
 from refine_motion.labels.select import CycleRule, LabelFilter, select
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.teacher import LabelSettings
@@ -32,6 +33,7 @@ ITERS = 8
 SCENES = 400
 TEACHER_STEPS = 500
 REFINE_STEPS = 120
+_MARK = ".made_by_refine_motion_demo"
 
 
 def main(args: list[str]) -> int:
@@ -48,13 +50,11 @@ def main(args: list[str]) -> int:
     options = parser.parse_args(args)
     out: Path = options.out
     console = Console()
-    # The demo starts anew, but never empties a folder that something else wrote.
-    for name in ("clip", "teacher.safetensors", "refined"):
-        _remove(out / name)
+    _start_anew(out)
 
     console.rule("1  a procedural clip with exact flow")
     video = write_clip(out / "clip", seed=options.seed + 1000, frames=33, size=(192, 256), max_speed=12.0)
-    console.print(f"{video} and four of its frame pairs with their true flow")
+    console.print(f"{video} and four of its frame pairs with their true flow", markup=False)
 
     console.rule("2  a teacher")
     console.print(
@@ -88,14 +88,22 @@ def main(args: list[str]) -> int:
     table.print()
     picture = out / "demo.png"
     _draw(picture, out / "clip" / "truth", video, result.store, filters, before, after)
-    console.print(f"picture: {picture}\nrefined weights: {result.weights}")
+    console.print(f"picture: {picture}\nrefined weights: {result.weights}", markup=False, soft_wrap=True)
     return 0
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
+def _start_anew(out: Path) -> None:
+    """Empty the folder of an earlier demo.
+
+    Raises:
+        ConfigError: the folder holds what no demo wrote.
+    """
+    if out.exists():
+        if not (out / _MARK).is_file() and any(out.iterdir()):
+            raise ConfigError(f"{out}: holds files that the demo did not write; choose another folder with --out")
+        shutil.rmtree(out)
+    out.mkdir(parents=True)
+    (out / _MARK).touch()
 
 
 def _train_teacher(path: Path, seed: int) -> Path:
@@ -103,7 +111,7 @@ def _train_teacher(path: Path, seed: int) -> Path:
     seed_everything(seed, verbose=False)
     # Pairs are rendered once: rendering new ones all along would cost more than training on them.
     pairs = FlowPairs(SCENES, (64, 96), max_speed=14.0, seed=seed)
-    rendered = [item for batch in DataLoader(pairs, batch_size=None, num_workers=2) for item in [batch]]
+    rendered = list(DataLoader(pairs, batch_size=None, num_workers=2))
     module = SupervisedModule("raft_small", iters=4, learning_rate=1e-3)
     trainer = RefineTrainer(
         accelerator="cpu",
@@ -123,7 +131,6 @@ def _draw(
     truth: Path,
     video: Path,
     store: LabelStore,
-    # So weak a teacher seldom meets the paper's rule; this is four times that, all that is stored.
     filters: list[LabelFilter],
     before: FlowModel,
     after: FlowModel,

@@ -10,7 +10,9 @@ from jsonargparse import set_parsing_settings
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from refine_motion.errors import ConfigError
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedStratifiedCap
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.refine.datamodule import VideoLabelDataModule
@@ -30,7 +32,7 @@ class SaveConfig(SaveConfigCallback):
         """Write ``<subcommand>.yaml`` into the work folder and, where W&B is used, into the run's configuration."""
         folder = Path(self.config.workdir)
         folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / self.config_filename, skip_unset=False, overwrite=True)
+        self.parser.save(self.config, folder / self.config_filename, skip_unset=False, multifile=False, overwrite=True)
         if isinstance(trainer.logger, WandbLogger):
             trainer.logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
 
@@ -41,7 +43,7 @@ class RefineCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """``--workdir`` and ``--label.*`` for every subcommand."""
         parser.add_argument("--workdir", type=str, default="runs/refine", help="folder for everything this run writes")
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=_data_seed)
         parser.add_argument("--label", type=LabelSettings, default=LabelSettings(), help="how stage 1 makes labels")
 
     def before_instantiate_classes(self) -> None:
@@ -53,6 +55,9 @@ class RefineCLI(LightningCLI):
         """The subcommands and the arguments that they get from elsewhere."""
         kept = {name: skip for name, skip in LightningCLI.subcommands().items() if name in ("fit", "validate")}
         return {**kept, "label": {"model", "datamodule", "settings"}}
+
+    def _parse_ckpt_path(self) -> None:
+        """Leave the configuration as given: LightningCLI would let the settings in a checkpoint override it."""
 
     def before_fit(self) -> None:
         """Stage 1 with the same trainer; it skips what is labelled already."""
@@ -82,8 +87,19 @@ class RefineCLI(LightningCLI):
         return kwargs
 
     def _stage1(self) -> None:
+        checkpoint = self._get(self.config, "ckpt_path")
+        if checkpoint is not None and checkpoint not in ("best", "last", "hpc", "registry"):
+            if not Path(checkpoint).is_file():
+                raise ConfigError(f"{checkpoint}: no such checkpoint; --ckpt_path is a .ckpt file of an earlier fit")
+            if Path(checkpoint).suffix == ".safetensors":
+                raise ConfigError(f"{checkpoint}: plain weights, not a checkpoint; pass them as --model.weights")
         teacher = FlowTeacher(self.model.teacher, self._get(self.config_init, "label"))
         label_videos(self.trainer, teacher, self.datamodule)
+
+
+def _data_seed(seed_everything: bool | int) -> int:
+    """The seed of order, crops and augmentation: that of the run where it is a number, else 0."""
+    return 0 if isinstance(seed_everything, bool) else seed_everything
 
 
 def run(args: list[str]) -> int:
@@ -91,6 +107,9 @@ def run(args: list[str]) -> int:
 
     Args:
         args: the subcommand and its options.
+
+    Raises:
+        RefineMotionError: an error that the user can mend.
     """
     # Interpolations such as ${workdir} are written from the root of a file; the parser needs them relative.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -107,6 +126,8 @@ def run(args: list[str]) -> int:
             parser_kwargs={"parser_mode": "omegaconf+"},
             auto_configure_optimizers=False,
         )
+    except MisconfigurationException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
     finally:
         sys.argv = own
     return 0

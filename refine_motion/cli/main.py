@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _mendable(error: BaseException | None) -> RefineMotionError | None:
     """The error that the user can mend, where it is the given one or its cause."""
     while error is not None and not isinstance(error, RefineMotionError):
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
     return error
 
 

@@ -1,4 +1,4 @@
-"""Sparse flow labels in at most eight bytes a pixel: what is stored, and how it is rounded.
+"""Sparse flow labels in seven bytes a pixel and its position: what is stored, and how it is rounded.
 
 ========== ==== =======================================================================
 what       bits rounding
@@ -8,7 +8,7 @@ cycle      8    logarithmic, 2^-8 to 2^5 px, within 1.8 %
 backward   6    logarithmic, 2^-3 to 2^11 px, within 9 % (its rule multiplies it by 0.002)
 colour     6    logarithmic, 2^-3 to 2^7 grey levels, within 6 %
 gradient   4    logarithmic, 2^-1 to 2^6 grey levels per pixel, within 20 %
-position   ~2   bit mask of the frame, deflated (up to 7 bits where few and scattered pixels are kept)
+position   1-8  bit mask of the frame, deflated (8 bits where one scattered pixel in 25 is kept)
 ========== ==== =======================================================================
 
 Speed is the length of the flow and is not stored again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -68,15 +69,24 @@ class LabelModule(LightningModule):
         if batch["frames"] is None:
             self.problems.append(batch["problem"])
             return []
-        window = self.windows[batch["number"]]
+        # Where there are fewer windows than processes, the loader goes round.
+        window = self.windows[batch["number"] % len(self.windows)]
         keys = window.pair_keys()
         # Labels are made in true float32 whatever the precision of the training.
         with (
             torch.autocast(self.device.type, enabled=False),
-            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+            _true_float32(),
         ):
             labels = self.teacher.label(batch["frames"], list(window.pairs), [int(k.digest[:8], 16) for k in keys])
         return list(zip(keys, labels, strict=True))
+
+
+def _true_float32() -> AbstractContextManager[None]:
+    """Convolutions without TF32, which on recent GPUs is the default; the other settings stay."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(
+        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+    )
 
 
 class LabelWriter(BasePredictionWriter):

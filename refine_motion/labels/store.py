@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from refine_motion.errors import LabelError
 from refine_motion.files import replacing
@@ -73,7 +73,8 @@ class LabelStore:
         }
         with replacing(path) as partial:
             # One entry, because safetensors writes several in a random order and equal labels must be equal files.
-            save_file(tensors, partial, metadata={_HEADER: json.dumps(header, sort_keys=True)})
+            # Not safetensors' own writer, whose files only their owner may read.
+            partial.write_bytes(save(tensors, metadata={_HEADER: json.dumps(header, sort_keys=True)}))
         return path.stat().st_size
 
     def read(self, key: PairKey) -> FlowLabel:

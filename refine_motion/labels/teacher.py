@@ -87,7 +87,12 @@ class FlowTeacher:
     def _sparse(self, flow: Tensor, evidence: Evidence, inside: Tensor, seed: int) -> FlowLabel:
         settings = self.settings
         ceiling = settings.ceiling * cycle_threshold(evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA)
-        keep = (evidence.cycle_error <= ceiling)[0] & inside & flow.isfinite().all(dim=0)
+        keep = (
+            (evidence.cycle_error <= ceiling)[0]
+            & inside
+            & flow.isfinite().all(dim=0)
+            & evidence.backward_speed[0].isfinite()
+        )
         index = keep.flatten().nonzero().flatten().cpu()
         if len(index) > settings.max_per_pair:
             generator = torch.Generator().manual_seed(seed)

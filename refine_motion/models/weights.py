@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from refine_motion.errors import WeightsError
@@ -19,7 +19,8 @@ from refine_motion.models.naming import is_torchvision, torchvision_to_official,
 from refine_motion.models.registry import BUILTIN, build_model
 
 FORMAT_VERSION = 1
-# Longest first: the paper's own script saves a wrapper around DataParallel; ours is the student of a LightningModule.
+# The longer before those they end with: the paper's own script saves a wrapper around DataParallel. Ours is the
+# student of a LightningModule.
 _PREFIXES = ("model.module.", "module.", "model.", "student.")
 _NESTED = ("state_dict", "model_state_dict")
 
@@ -130,5 +131,6 @@ def save_weights(model: FlowModel, path: str | Path, facts: dict[str, Any] | Non
     header = {"format": FORMAT_VERSION, "model": model.name, "facts": facts or {}}
     tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     with replacing(path) as partial:
-        save_file(tensors, partial, metadata={"refine_motion": json.dumps(header, sort_keys=True)})
+        # Not safetensors' own writer, whose files only their owner may read.
+        partial.write_bytes(save(tensors, metadata={"refine_motion": json.dumps(header, sort_keys=True)}))
     return path

@@ -11,6 +11,7 @@ from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
+from refine_motion.errors import ConfigError
 from refine_motion.labels.select import LabelFilter
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary
@@ -115,6 +116,8 @@ def refine(
     Raises:
         RefineMotionError: one line on what is wrong with videos, weights or settings.
     """
+    if steps < 1:
+        raise ConfigError(f"steps must be at least 1, got {steps}")
     seed_everything(seed, verbose=False)
     out = Path(out)
     # Built before the folder is touched, so that a wrong setting leaves nothing behind.
@@ -132,7 +135,9 @@ def refine(
         val_check_interval=max(1, min(100, steps)),
         log_every_n_steps=10,
         logger=CSVLogger(str(out), name="logs"),
-        callbacks=[ModelCheckpoint(out / "checkpoints", every_n_train_steps=100, save_last=True)],
+        callbacks=[
+            ModelCheckpoint(out / "checkpoints", every_n_train_steps=100, save_last=True, enable_version_counter=False)
+        ],
         enable_model_summary=False,
     )
     store, summary = label_videos(trainer, FlowTeacher(module.teacher, settings), videos_and_labels)

@@ -48,7 +48,6 @@ class RefineModule(LightningModule):
         weight_decay: float = 1e-4,
         warmup: float = 0.1,
         augment: Augmentation = Augmentation(),  # noqa: B008  (frozen)
-        seed: int = 0,
     ):
         super().__init__()
         if iters < 1 or not 0 < gamma <= 1 or learning_rate <= 0 or not 0 <= warmup < 1:
@@ -104,16 +103,19 @@ class RefineModule(LightningModule):
         """Held-out pairs, not augmented: distance from the labels, and cycle error beside the teacher's."""
         a, b = batch["image_a"], batch["image_b"]
         count = a.shape[0]
-        found = {}
         for name, model in (("", self.student), ("teacher_", self.teacher)):
             features = model.encode(torch.cat((a, b)))
             forward, backward = model.match_both(features[:count], features[count:], self.iters)
             inside = in_bounds(forward)
-            error = cycle_error(forward, backward) * inside
-            found[f"val/{name}cycle_error"] = error.sum() / inside.sum().clamp(min=1)
+            self._log_mean(f"val/{name}cycle_error", cycle_error(forward, backward), inside)
             if model is self.student:
-                found["val/label_epe"] = _label_epe(forward, batch)
-        self.log_dict(found, batch_size=count, sync_dist=True)
+                error = length(forward - batch["flow"])
+                self._log_mean("val/label_epe", error, batch["valid"][:, 0])
+
+    def _log_mean(self, name: str, values: Tensor, mask: Tensor) -> None:
+        """Log the mean over the pixels of the mask, so that over all batches every pixel weighs the same."""
+        count = mask.sum().clamp(min=1)
+        self.log(name, (values * mask).sum() / count, batch_size=int(count), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule with linear ramps."""

@@ -58,7 +58,7 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         # Every process must see what all have written before any looks at the yield.
         trainer.strategy.barrier()
         for problem in module.problems:
-            Console(stderr=True).print(f"not labelled: {problem}")
+            Console(stderr=True).print(f"not labelled: {problem}", markup=False, soft_wrap=True)
     else:
         report.print(f"Stage 1: all {len(data.pair_keys())} pairs are labelled already")
     missing = {key for key, _ in store.missing(data.pair_keys())}
@@ -69,7 +69,7 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         store.write_manifest()
     summary = summarise(store, labelled, data.filters)
     report.print(summary.table())
-    if summary.kept_share == 0:
+    if summary.kept_share == 0 and summary.read == summary.pairs:
         raise LabelError(
             f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (for example CycleRule)"
         )

@@ -52,5 +52,5 @@ def finish(
         table.add_row("distance from the kept labels", "", f"{held_out['val/label_epe']:.3f} px")
         table.caption = "A small cycle error alone does not make a model better: compare both on true flow."
         report.print(table)
-    report.print(f"refined weights: {path}", soft_wrap=True)
+    report.print(f"refined weights: {path}", markup=False, soft_wrap=True)
     return path, held_out

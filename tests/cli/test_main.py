@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from refine_motion.cli.main import LIGHTNING_COMMANDS, OWN_COMMANDS, main
@@ -60,6 +61,7 @@ def test_overrides_reach_what_refers_to_them(name: str, capsys: pytest.CaptureFi
     assert config["data"]["labels"] == "elsewhere/labels"
     assert config["trainer"]["default_root_dir"] == "elsewhere"
     assert config["label"]["iters"] == 5
+    assert config["seed_everything"] == 7
     assert config["model"]["augment"]["jitter_probability"] == 0.3
     assert [f["class_path"].split(".")[-1] for f in config["data"]["filters"]] == ["CycleRule", "ColourRule"]
 
@@ -80,6 +82,45 @@ def test_label_then_fit(clip_folder: Path, untrained: Path, tmp_path: Path, caps
     assert before.keys() == after.keys()
     assert (tmp_path / "label.yaml").is_file()
     assert yaml.safe_load((tmp_path / "fit.yaml").read_text())["trainer"]["max_steps"] == 2
+
+
+def test_interrupted_run_goes_on_and_a_checkpoint_is_validated(
+    clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = [
+        "--config", CPU, "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained),
+        "--workdir", str(tmp_path), "--data.filters", "[]", "--label.ceiling", "10000", *SMALL,
+    ]  # fmt: skip
+    fit = ["fit", *common, "--trainer.val_check_interval", "50", "--data.holdout", "0.4"]
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    assert main([*fit, "--trainer.max_steps", "50"]) == 0
+    assert torch.load(last, weights_only=True)["global_step"] == 50
+    assert main([*fit, "--trainer.max_steps", "100", "--ckpt_path", str(last)]) == 0
+    assert torch.load(last, weights_only=True)["global_step"] == 100
+    assert [p.name for p in last.parent.glob("last*")] == ["last.ckpt"]
+    capsys.readouterr()
+    assert main(["validate", *common, "--data.holdout", "0.4", "--ckpt_path", str(last)]) == 0
+    assert "val/cycle_error" in capsys.readouterr().out
+    line = refused(capsys, "validate", *common, "--ckpt_path", tmp_path / "refined.safetensors")
+    assert "--model.weights" in line
+    assert "absent.ckpt" in refused(capsys, *fit, "--ckpt_path", tmp_path / "absent.ckpt")
+
+
+def test_nothing_held_out(clip_folder: Path, untrained: Path, tmp_path: Path) -> None:
+    args = [
+        "fit", "--config", CPU, "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained),
+        "--workdir", str(tmp_path), "--data.filters", "[]", "--label.ceiling", "10000", *SMALL,
+        "--data.holdout", "0", "--trainer.max_steps", "1", "--trainer.val_check_interval", "1",
+    ]  # fmt: skip
+    assert main(args) == 0
+    assert (tmp_path / "refined.safetensors").is_file()
+
+
+def test_demo_leaves_other_peoples_folders_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "clip" / "mine.mp4").write_text("x")
+    assert "--out" in refused(capsys, "demo", "--out", tmp_path)
+    assert (tmp_path / "clip" / "mine.mp4").is_file()
 
 
 def test_bad_input_is_refused_in_one_line(
@@ -105,6 +146,8 @@ def test_bad_input_is_refused_in_one_line(
     assert "label.iters" in fit("--label.iters", "0")
     assert "crop" in fit("--data.crop", "[10, 10]")
     assert "hue" in fit("--model.augment.hue", "2")
+    if not torch.cuda.is_available():
+        assert "gpu" in fit("--trainer.accelerator", "gpu")
     (tmp_path / "file").write_text("x")
     assert "file" in fit("--workdir", tmp_path / "file" / "below")
 

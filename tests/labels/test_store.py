@@ -21,6 +21,9 @@ def test_round_trip_and_size(tmp_path: Path) -> None:
     assert torch.equal(store.read(KEY).index, label.index)
     assert store.missing([KEY, PairKey("abc", 3, 6)]) == [(PairKey("abc", 3, 6), "absent")]
     assert not list(tmp_path.rglob("*.partial"))
+    # Others may read what this user may show them.
+    (tmp_path / "plain").touch()
+    assert store.path(KEY).stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 1.0])

@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 STEPS = 150
 
-pytestmark = [pytest.mark.real_run, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.real_run, pytest.mark.timeout(600)]
 
 
 def run(*args: object) -> None:
