@@ -23,8 +23,6 @@ def main(args: list[str]) -> int:
         RefineMotionError: an error that the user can mend; the caller prints it.
     """
     options = _parser().parse_args(args)
-    # RAFT-small's activations become denormal numbers, which cost some CPUs five times the time.
-    torch.set_flush_denormal(True)
     model = load_model(options.model, weights=options.weights)
     against = None if options.against is None else load_model(options.model, weights=options.against)
     if torch.cuda.is_available():

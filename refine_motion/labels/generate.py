@@ -73,10 +73,7 @@ class LabelModule(LightningModule):
         window = self.windows[batch["number"] % len(self.windows)]
         keys = window.pair_keys()
         # Labels are made in true float32 whatever the precision of the training.
-        with (
-            torch.autocast(self.device.type, enabled=False),
-            _true_float32(),
-        ):
+        with torch.autocast(self.device.type, enabled=False), _true_float32():
             labels = self.teacher.label(batch["frames"], list(window.pairs), [int(k.digest[:8], 16) for k in keys])
         return list(zip(keys, labels, strict=True))
 

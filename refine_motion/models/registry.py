@@ -26,7 +26,8 @@ def build_model(name: str) -> FlowModel:
     Raises:
         ConfigError: nothing is registered under the name; the message lists what is.
     """
-    # RAFT-small is several times slower on CPUs without this: numbers in its recurrent unit become denormal.
+    # RAFT-small is several times slower on CPUs without this: numbers in its recurrent unit become denormal. It stands
+    # here too, besides the command line, because every use from Python comes through here.
     torch.set_flush_denormal(True)
     if name in BUILTIN:
         return BUILTIN[name]()
