@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from lightning.pytorch import seed_everything
@@ -65,7 +66,7 @@ def main(args: list[str]) -> int:
 
     console.rule("3  labels, then refinement, without the true flow")
     # So weak a teacher seldom meets the paper's rule; this is four times that, all that is stored.
-    filters: list[LabelFilter] = [CycleRule(alpha=0.008, beta=0.4)]
+    filters: dict[str, LabelFilter] = {"cycle": CycleRule(alpha=0.008, beta=0.4)}
     result = refine(
         video,
         "raft_small",
@@ -87,7 +88,7 @@ def main(args: list[str]) -> int:
     table = evaluate_flow(after, out / "clip" / "truth", against=before, iters=ITERS)
     table.print()
     picture = out / "demo.png"
-    _draw(picture, out / "clip" / "truth", video, result.store, filters, before, after)
+    _draw(picture, out / "clip" / "truth", video, result.store, list(filters.values()), before, after)
     console.print(f"picture: {picture}\nrefined weights: {result.weights}", markup=False, soft_wrap=True)
     return 0
 
@@ -131,7 +132,7 @@ def _draw(
     truth: Path,
     video: Path,
     store: LabelStore,
-    filters: list[LabelFilter],
+    filters: Sequence[LabelFilter],
     before: FlowModel,
     after: FlowModel,
 ) -> None:

@@ -129,6 +129,6 @@ def select(filters: Sequence[LabelFilter], evidence: Evidence, seed: int) -> Ten
     return keep
 
 
-def paper_filters() -> list[LabelFilter]:
-    """The flow filters of arXiv 2401.00850: the cycle rule and the colour rule."""
-    return [CycleRule(), ColourRule()]
+def paper_filters() -> dict[str, LabelFilter]:
+    """The flow filters of arXiv 2401.00850 under the names that the configurations give them."""
+    return {"cycle": CycleRule(), "colour": ColourRule()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def refine(
     iters: int = 12,
     learning_rate: float = 1e-4,
     augment: Augmentation = Augmentation(),  # noqa: B008  (frozen)
-    filters: Sequence[LabelFilter] | None = None,
+    filters: dict[str, LabelFilter] | None = None,
     settings: LabelSettings = LabelSettings(),  # noqa: B008  (frozen)
     seed: int = 0,
     accelerator: str = "auto",
@@ -103,7 +102,7 @@ def refine(
         iters: iterations of the student in training.
         learning_rate: peak of the schedule.
         augment: strength of the student's augmentation.
-        filters: which labels to train on; None takes the paper's cycle and colour rule.
+        filters: which labels to train on, by any name; None takes the paper's cycle and colour rule.
         settings: how labels are made.
         seed: seed of order, crops and augmentation.
         accelerator: as of ``lightning.pytorch.Trainer``.

@@ -35,7 +35,8 @@ class VideoLabelDataModule(LightningDataModule):
         seconds_per_step: thin the videos out to this time step first; frame steps count in it.
         max_pairs: at most so many pairs, spread evenly over the videos.
         holdout: share of the windows kept for validation.
-        filters: applied in order when a label is read; None takes the paper's cycle and colour rule.
+        filters: applied in order when a label is read, each under a name by which the command line and sweeps reach its
+            numbers (``--data.filters.cycle.beta 0.2``); None takes the paper's ``cycle`` and ``colour`` rule.
         crop: ``(H, W)`` of a training sample in pixels.
         batch_size: pairs per step and process.
         num_workers: processes that decode.
@@ -67,7 +68,7 @@ class VideoLabelDataModule(LightningDataModule):
         seconds_per_step: float | None = None,
         max_pairs: int | None = None,
         holdout: float = 0.1,
-        filters: Sequence[LabelFilter] | None = None,
+        filters: dict[str, LabelFilter] | None = None,
         crop: tuple[int, int] = (256, 512),
         batch_size: int = 12,
         num_workers: int = 2,
@@ -89,7 +90,7 @@ class VideoLabelDataModule(LightningDataModule):
         self.videos, self.labels, self.cache = videos, Path(labels), Path(cache)
         self.window, self.frame_steps, self.seconds_per_step = window, list(frame_steps), seconds_per_step
         self.max_pairs, self.holdout = max_pairs, holdout
-        self.filters = paper_filters() if filters is None else list(filters)
+        self.filters = list((paper_filters() if filters is None else filters).values())
         self.crop, self.batch_size, self.num_workers = (crop[0], crop[1]), batch_size, num_workers
         self.strict, self.seed = strict, seed
         self.index: VideoIndex | None = None

@@ -63,13 +63,16 @@ def test_overrides_reach_what_refers_to_them(name: str, capsys: pytest.CaptureFi
     assert config["label"]["iters"] == 5
     assert config["seed_everything"] == 7
     assert config["model"]["augment"]["jitter_probability"] == 0.3
-    assert [f["class_path"].split(".")[-1] for f in config["data"]["filters"]] == ["CycleRule", "ColourRule"]
+    assert {n: f["class_path"].split(".")[-1] for n, f in config["data"]["filters"].items()} == {
+        "cycle": "CycleRule",
+        "colour": "ColourRule",
+    }
 
 
 def test_label_then_fit(clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = [
         "--config", CPU, "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained),
-        "--workdir", str(tmp_path), "--data.filters", "[]", "--label.ceiling", "10000", *SMALL,
+        "--workdir", str(tmp_path), "--data.filters", "{}", "--label.ceiling", "10000", *SMALL,
     ]  # fmt: skip
     assert main(["label", *common]) == 0
     assert "bytes a stored pixel" in capsys.readouterr().out
@@ -89,7 +92,7 @@ def test_interrupted_run_goes_on_and_a_checkpoint_is_validated(
 ) -> None:
     common = [
         "--config", CPU, "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained),
-        "--workdir", str(tmp_path), "--data.filters", "[]", "--label.ceiling", "10000", *SMALL,
+        "--workdir", str(tmp_path), "--data.filters", "{}", "--label.ceiling", "10000", *SMALL,
     ]  # fmt: skip
     fit = ["fit", *common, "--trainer.val_check_interval", "50", "--data.holdout", "0.4"]
     last = tmp_path / "checkpoints" / "last.ckpt"
@@ -109,7 +112,7 @@ def test_interrupted_run_goes_on_and_a_checkpoint_is_validated(
 def test_nothing_held_out(clip_folder: Path, untrained: Path, tmp_path: Path) -> None:
     args = [
         "fit", "--config", CPU, "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained),
-        "--workdir", str(tmp_path), "--data.filters", "[]", "--label.ceiling", "10000", *SMALL,
+        "--workdir", str(tmp_path), "--data.filters", "{}", "--label.ceiling", "10000", *SMALL,
         "--data.holdout", "0", "--trainer.max_steps", "1", "--trainer.val_check_interval", "1",
     ]  # fmt: skip
     assert main(args) == 0
@@ -141,8 +144,8 @@ def test_bad_input_is_refused_in_one_line(
     assert "absent.pth" in fit(weights=tmp_path / "absent.pth")
     assert "bf16-true" in fit("--trainer.precision", "bf16-true")
     assert "16-true" in fit("--trainer.precision", "16-true")
-    assert "alpha" in fit("--data.filters", "[{class_path: CycleRule, init_args: {alpha: -1}}]")
-    assert "ceiling" in fit("--data.filters", "[{class_path: CycleRule, init_args: {beta: 9}}]")
+    assert "alpha" in fit("--data.filters.cycle.alpha", "-1")
+    assert "ceiling" in fit("--data.filters.cycle.beta", "9")
     assert "label.iters" in fit("--label.iters", "0")
     assert "crop" in fit("--data.crop", "[10, 10]")
     assert "hue" in fit("--model.augment.hue", "2")

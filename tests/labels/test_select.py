@@ -41,7 +41,7 @@ def test_paper_filters_equal_the_corrected_reference_mask(reference: Path) -> No
     a, c = (torch.from_numpy(z[k]).permute(2, 0, 1)[None].float() - 127.5 for k in ("image0", "image1"))
     found, _ = flow_evidence(f, b, a, c)
     flat = Evidence(*(getattr(found, n).flatten() for n in found.__dataclass_fields__))
-    kept = select(paper_filters(), flat, 0).view(64, 96)
+    kept = select(list(paper_filters().values()), flat, 0).view(64, 96)
     unsure = (np.abs(z["diff_fw"] - z["threshold"]) < 1e-5) | (np.abs(z["color_diff_corrected"] - 0.005) < 1e-6)
     assert np.array_equal(kept.numpy()[~unsure], z["keep_both_corrected"][~unsure])
 

@@ -26,7 +26,7 @@ def test_both_stages_on_a_video_file(clip_folder: Path, untrained: Path, tmp_pat
         tmp_path / "run",
         steps=3,
         iters=2,
-        filters=[],
+        filters={},
         settings=SETTINGS,
         accelerator="cpu",
         **DATA,
@@ -48,7 +48,7 @@ def test_labels_are_made_once_and_again_only_where_they_are_missing(
     clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def label() -> LabelStore:
-        return rm.label(clip_folder / "videos", "raft_small", untrained, tmp_path, SETTINGS, "cpu", filters=[], **DATA)
+        return rm.label(clip_folder / "videos", "raft_small", untrained, tmp_path, SETTINGS, "cpu", filters={}, **DATA)
 
     store = label()
     files = sorted(store.folder.glob("??/*.safetensors"))
@@ -78,7 +78,7 @@ def test_a_folder_goes_on_without_what_cannot_be_used_and_names_it(
     folder = tmp_path / "videos"
     shutil.copytree(clip_folder / "videos", folder)
     (folder / "broken.mp4").write_bytes(b"not a video")
-    rm.label(folder, "raft_small", untrained, tmp_path / "labels", SETTINGS, "cpu", filters=[], **DATA)
+    rm.label(folder, "raft_small", untrained, tmp_path / "labels", SETTINGS, "cpu", filters={}, **DATA)
     assert "broken.mp4" in capsys.readouterr().out
     with pytest.raises(VideoError, match=r"broken\.mp4"):
         rm.label(folder, "raft_small", untrained, tmp_path / "labels", SETTINGS, "cpu", strict=True, **DATA)
@@ -100,7 +100,14 @@ def test_filters_that_leave_nothing_or_want_what_is_not_stored_are_refused(
 ) -> None:
     def label(*filters: object) -> None:
         rm.label(
-            clip_folder / "videos", "raft_small", untrained, tmp_path, SETTINGS, "cpu", filters=list(filters), **DATA
+            clip_folder / "videos",
+            "raft_small",
+            untrained,
+            tmp_path,
+            SETTINGS,
+            "cpu",
+            filters={str(i): f for i, f in enumerate(filters)},
+            **DATA,
         )
 
     with pytest.raises(LabelError, match="filters"):
@@ -124,7 +131,7 @@ def test_the_same_seed_gives_the_same_weights(clip_folder: Path, untrained: Path
             tmp_path / name,
             steps=2,
             iters=1,
-            filters=[],
+            filters={},
             settings=SETTINGS,
             seed=seed,
             accelerator="cpu",
