@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from refine_motion.models.options import MatchOptions
+
 
 @dataclass(frozen=True)
 class FrameFeatures:
@@ -66,11 +68,13 @@ class FlowModel(nn.Module, ABC):
         name: the name in the registry.
         stride: total down-sampling; frames are padded to a multiple of it.
         min_side: the smallest frame side in pixels that the model can take.
+        options: memory, speed and precision of the matching; may be set at any time.
     """
 
     name: str
     stride: int
     min_side: int
+    options: MatchOptions = MatchOptions()
 
     @abstractmethod
     def encode(self, frames: Tensor) -> FrameFeatures:
@@ -97,8 +101,21 @@ class FlowModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def match_both(self, features_a: FrameFeatures, features_b: FrameFeatures, iters: int) -> tuple[Tensor, Tensor]:
-        """Final flow from a to b and from b to a, each ``(N, 2, H, W)``, sharing what the directions have in common."""
+    def match_both(
+        self, features_a: FrameFeatures, features_b: FrameFeatures, iters: int, tolerance: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """Final flow from a to b and from b to a, sharing what the directions have in common.
+
+        Args:
+            features_a: first frames, N of them.
+            features_b: second frames, N of them.
+            iters: number of iterations, at least 1.
+            tolerance: a sample stops earlier, after an iteration that changed its flow by less than this on average
+                over the frame, in pixels; 0 never stops. It does not depend on the other samples.
+
+        Returns:
+            Two flows ``(N, 2, H, W)``.
+        """
 
     @abstractmethod
     def flow(self, a: Tensor, b: Tensor, iters: int = 12) -> Tensor:

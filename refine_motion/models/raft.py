@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from refine_motion.models.base import FlowModel, FrameFeatures, Padder, check_frames, resize_flow
 from refine_motion.models.raft_layers import (
@@ -18,12 +19,14 @@ from refine_motion.models.raft_layers import (
     ConvGRU,
     Encoder,
     FlowHead,
+    GatePass,
     MotionEncoder,
     ResidualBlock,
     SepConvGRU,
 )
-from refine_motion.motion.correlation import CorrelationPyramid, all_pairs
-from refine_motion.motion.grid import pixel_grid
+from refine_motion.motion.correlation import Correlation, CorrelationPyramid, all_pairs, pyramid_bytes
+from refine_motion.motion.grid import length, pixel_grid
+from refine_motion.motion.on_demand import OnDemandCorrelation
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,11 @@ class UpdateBlock(nn.Module):
                 nn.Conv2d(config.hidden, 256, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(256, 64 * 9, 1)
             )
 
-    def forward(self, h: Tensor, context: Tensor, correlation: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, h: Tensor, passes: list[GatePass], correlation: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
         """Hidden state ``(N, hidden, h, w)`` and change of flow ``(N, 2, h, w)`` in cells."""
         motion = self.encoder(flow, correlation)
-        h = self.gru(h, torch.cat((context, motion), dim=1))
+        for gate_pass in passes:
+            h = gate_pass(h, motion)
         return h, self.flow_head(h)
 
 
@@ -122,62 +126,140 @@ class Raft(FlowModel):
 
     def encode(self, frames: Tensor) -> FrameFeatures:
         """See :meth:`FlowModel.encode`."""
-        check_frames(frames, self.min_side)
-        size = (frames.shape[-2], frames.shape[-1])
-        padded = Padder(*size, self.stride).pad(2 * (frames.float() / 255) - 1)
+        padded, size = self._prepare(frames)
         return FrameFeatures(self.fnet(padded), self.cnet(padded), size)
 
     def match(
         self, features_a: FrameFeatures, features_b: FrameFeatures, iters: int, init: Tensor | None = None
     ) -> list[Tensor]:
         """See :meth:`FlowModel.match`."""
-        return self._refine(features_a, self._volume(features_a, features_b), iters, init, every=True)
+        return self._every(
+            features_a.context, self._correlate(features_a.matching, features_b.matching), features_a.size, iters, init
+        )
 
-    def match_both(self, features_a: FrameFeatures, features_b: FrameFeatures, iters: int) -> tuple[Tensor, Tensor]:
-        """See :meth:`FlowModel.match_both`: the reverse volume is the transpose of the forward one."""
-        volume = self._volume(features_a, features_b)
-        forward = self._refine(features_a, volume, iters, None, every=False)[-1]
-        backward = self._refine(features_b, volume.transpose(1, 2), iters, None, every=False)[-1]
-        return forward, backward
+    def match_both(
+        self, features_a: FrameFeatures, features_b: FrameFeatures, iters: int, tolerance: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
+        """See :meth:`FlowModel.match_both`: with all pairs, the reverse volume is the transpose of the forward one."""
+        a, b = features_a.matching, features_b.matching
+        if self._takes_all_pairs(a):
+            volume = self._volume(a, b)
+            forward = self._last(features_a.context, self._pyramid(volume, a), features_a.size, iters, tolerance)
+            reverse: Correlation = self._pyramid(volume.transpose(1, 2), b)
+        else:
+            forward = self._last(features_a.context, self._correlate(a, b), features_a.size, iters, tolerance)
+            reverse = self._correlate(b, a)
+        return forward, self._last(features_b.context, reverse, features_b.size, iters, tolerance)
 
     @torch.no_grad()
     def flow(self, a: Tensor, b: Tensor, iters: int = 12) -> Tensor:
         """See :meth:`FlowModel.flow`."""
-        features = self.encode(torch.cat((a, b)))
-        features_a, features_b = features[: a.shape[0]], features[a.shape[0] :]
-        return self._refine(features_a, self._volume(features_a, features_b), iters, None, every=False)[-1]
+        context, correlation, size = self._encode_pair(a, b)
+        return self._last(context, correlation, size, iters, tolerance=0.0)
 
-    @staticmethod
-    def _volume(features_a: FrameFeatures, features_b: FrameFeatures) -> Tensor:
-        with torch.autocast(features_a.matching.device.type, enabled=False):
-            return all_pairs(features_a.matching.float(), features_b.matching.float())
+    def flow_sequence(self, a: Tensor, b: Tensor, iters: int = 12) -> list[Tensor]:
+        """See :meth:`FlowModel.flow_sequence`."""
+        context, correlation, size = self._encode_pair(a, b)
+        return self._every(context, correlation, size, iters, init=None)
 
-    def _refine(
-        self, source: FrameFeatures, volume: Tensor, iters: int, init: Tensor | None, every: bool
+    def _encode_pair(self, a: Tensor, b: Tensor) -> tuple[Tensor, Correlation, tuple[int, int]]:
+        """Context and correlation of one direction, for which the second frame needs no context."""
+        frames, size = self._prepare(torch.cat((a, b)))
+        matching_a, matching_b = self.fnet(frames).chunk(2)
+        return self.cnet(frames[: a.shape[0]]), self._correlate(matching_a, matching_b), size
+
+    def _prepare(self, frames: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Frames as the encoders take them, and their size in pixels."""
+        check_frames(frames, self.min_side)
+        size = (frames.shape[-2], frames.shape[-1])
+        return Padder(*size, self.stride).pad(2 * (frames.float() / 255) - 1), size
+
+    def _takes_all_pairs(self, matching: Tensor) -> bool:
+        if self.options.correlation != "auto":
+            return self.options.correlation == "all_pairs"
+        batch, _, height, width = matching.shape
+        return pyramid_bytes(batch, height * width, LEVELS) <= self.options.memory_limit * 2**30
+
+    def _correlate(self, a: Tensor, b: Tensor) -> Correlation:
+        if self._takes_all_pairs(a):
+            return self._pyramid(self._volume(a, b), a)
+        with torch.autocast(a.device.type, enabled=False):
+            dtype = self._product_dtype(a)
+            return OnDemandCorrelation(a.float(), b.float(), LEVELS, self.config.radius, dtype)
+
+    def _volume(self, a: Tensor, b: Tensor) -> Tensor:
+        with torch.autocast(a.device.type, enabled=False):
+            return all_pairs(a.float(), b.float(), self._product_dtype(a))
+
+    def _pyramid(self, volume: Tensor, matching: Tensor) -> CorrelationPyramid:
+        size = (matching.shape[-2], matching.shape[-1])
+        return CorrelationPyramid(volume, size, LEVELS, self.config.radius)
+
+    def _product_dtype(self, matching: Tensor) -> torch.dtype:
+        """What the encoders gave is what autocast computes in; the widest of it is float32."""
+        return matching.dtype if self.options.correlation_dtype == "autocast" else torch.float32
+
+    def _every(
+        self, context: Tensor, correlation: Correlation, size: tuple[int, int], iters: int, init: Tensor | None
     ) -> list[Tensor]:
-        """Full-resolution flow after every iteration, or after the last one only."""
-        if iters < 1:
-            raise ValueError(f"iters must be at least 1, got {iters}")
-        height, width = source.matching.shape[-2:]
-        padder = Padder(*source.size, self.stride)
-        hidden, context = source.context.split((self.config.hidden, self.config.context), dim=1)
-        hidden, context = hidden.tanh(), context.relu()
-        pyramid = CorrelationPyramid(volume, (height, width), LEVELS, self.config.radius)
-        start = pixel_grid(height, width, device=volume.device).expand(volume.shape[0], -1, -1, -1)
-        coords = start if init is None else start + resize_flow(padder.pad(init.float()), (height, width))
+        """Full-resolution flow after every iteration."""
+        _check_iters(iters)
+        padder = Padder(*size, self.stride)
+        hidden, passes, start = self._begin(context)
+        coords = start
+        if init is not None:
+            coords = start + resize_flow(padder.pad(init.float()), (start.shape[-2], start.shape[-1]))
+
+        def step(hidden: Tensor, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            hidden, coords = self._step(hidden, coords, start, passes, correlation)
+            return hidden, coords, padder.unpad(self._upsample(coords - start, hidden))
 
         flows = []
-        for iteration in range(iters):
+        for _ in range(iters):
             # Each iteration learns from its own correction only, as published.
             coords = coords.detach()
-            # Positions and look-ups keep float32: half precision has steps of up to 4 px at 1000 px.
-            with torch.autocast(volume.device.type, enabled=False):
-                correlation = pyramid.lookup(coords)
-            hidden, change = self.update_block(hidden, context, correlation, coords - start)
-            coords = coords + change.float()
-            if every or iteration == iters - 1:
-                flows.append(padder.unpad(self._upsample(coords - start, hidden)))
+            if self.options.checkpointing and torch.is_grad_enabled():
+                hidden, coords, flow = checkpoint(step, hidden, coords, use_reentrant=False, preserve_rng_state=False)
+            else:
+                hidden, coords, flow = step(hidden, coords)
+            flows.append(flow)
         return flows
+
+    def _last(
+        self, context: Tensor, correlation: Correlation, size: tuple[int, int], iters: int, tolerance: float
+    ) -> Tensor:
+        """Full-resolution flow after the last iteration; only this one is up-sampled."""
+        _check_iters(iters)
+        hidden, passes, start = self._begin(context)
+        coords = start
+        going = torch.ones(context.shape[0], 1, 1, 1, dtype=torch.bool, device=context.device)
+        for _ in range(iters):
+            new_hidden, new_coords = self._step(hidden, coords, start, passes, correlation)
+            if tolerance == 0:
+                hidden, coords = new_hidden, new_coords
+                continue
+            moved = self.stride * length(new_coords - coords).mean(dim=(1, 2)).view(-1, 1, 1, 1)
+            # A sample that came to rest keeps its state, whatever company it is in.
+            hidden, coords = torch.where(going, new_hidden, hidden), torch.where(going, new_coords, coords)
+            going = going & (moved >= tolerance)
+            if not going.any():
+                break
+        return Padder(*size, self.stride).unpad(self._upsample(coords - start, hidden))
+
+    def _begin(self, context: Tensor) -> tuple[Tensor, list[GatePass], Tensor]:
+        """First hidden state, the prepared recurrent unit, and every cell's own place ``(N, 2, h, w)``."""
+        hidden, rest = context.split((self.config.hidden, self.config.context), dim=1)
+        grid = pixel_grid(context.shape[-2], context.shape[-1], device=context.device)
+        return hidden.tanh(), self.update_block.gru.passes(rest.relu()), grid.expand(context.shape[0], -1, -1, -1)
+
+    def _step(
+        self, hidden: Tensor, coords: Tensor, start: Tensor, passes: list[GatePass], correlation: Correlation
+    ) -> tuple[Tensor, Tensor]:
+        # Positions and look-ups keep float32: half precision has steps of up to 4 px at 1000 px.
+        with torch.autocast(coords.device.type, enabled=False):
+            found = correlation.lookup(coords)
+        hidden, change = self.update_block(hidden, passes, found, coords - start)
+        return hidden, coords + change.float()
 
     def _upsample(self, flow: Tensor, hidden: Tensor) -> Tensor:
         """``(N, 2, h, w)`` in cells to ``(N, 2, 8h, 8w)`` float32 in pixels."""
@@ -191,6 +273,11 @@ class Raft(FlowModel):
         neighbours = F.unfold(self.stride * flow, 3, padding=1).view(batch, 2, 9, 1, 1, height, width)
         fine = (weights * neighbours).sum(dim=2)
         return fine.permute(0, 1, 4, 2, 5, 3).reshape(batch, 2, 8 * height, 8 * width)
+
+
+def _check_iters(iters: int) -> None:
+    if iters < 1:
+        raise ValueError(f"iters must be at least 1, got {iters}")
 
 
 def raft_small() -> FlowModel:

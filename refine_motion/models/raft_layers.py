@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -122,6 +125,44 @@ class MotionEncoder(nn.Module):
         return torch.cat((self.conv(torch.cat((c, f), dim=1)).relu(), flow), dim=1)
 
 
+class GatePass:
+    """One gated update of a hidden state, prepared for many iterations under one context.
+
+    The context is a part of every gate's input and stays the same over the iterations, so its share of the convolutions
+    is computed once; the two gates that see the same input share one convolution. Values equal those of the published
+    form but for rounding.
+
+    Args:
+        update: convolution of the update gate, over hidden state, context and motion features.
+        reset: that of the reset gate.
+        candidate: that of the candidate state.
+        context: ``(N, context, h, w)``.
+    """
+
+    def __init__(self, update: nn.Conv2d, reset: nn.Conv2d, candidate: nn.Conv2d, context: Tensor):
+        gates = (update, reset, candidate)
+        hidden = update.out_channels
+        weight = torch.cat([gate.weight for gate in gates])
+        bias = torch.cat([gate.bias for gate in gates if gate.bias is not None])
+        self.padding = cast("tuple[int, int]", update.padding)
+        first, constant, last = weight.split(
+            (hidden, context.shape[1], weight.shape[1] - hidden - context.shape[1]), dim=1
+        )
+        fixed = F.conv2d(context, constant, bias, padding=self.padding)
+        self.fixed = fixed.split((2 * hidden, hidden), dim=1)
+        self.weight = torch.cat((first, last), dim=1).split((2 * hidden, hidden))
+
+    def __call__(self, h: Tensor, motion: Tensor) -> Tensor:
+        """New hidden state ``(N, hidden, h, w)``."""
+        gates = self._convolve(torch.cat((h, motion), dim=1), 0).sigmoid()
+        z, r = gates.chunk(2, dim=1)
+        q = self._convolve(torch.cat((r * h, motion), dim=1), 1).tanh()
+        return (1 - z) * h + z * q
+
+    def _convolve(self, x: Tensor, part: int) -> Tensor:
+        return F.conv2d(x, self.weight[part], padding=self.padding) + self.fixed[part]
+
+
 class ConvGRU(nn.Module):
     """Gated recurrent unit with one 3x3 convolution per gate (RAFT-small)."""
 
@@ -131,9 +172,9 @@ class ConvGRU(nn.Module):
         self.convr = nn.Conv2d(hidden + inputs, hidden, 3, padding=1)
         self.convq = nn.Conv2d(hidden + inputs, hidden, 3, padding=1)
 
-    def forward(self, h: Tensor, x: Tensor) -> Tensor:
-        """New hidden state ``(N, hidden, h, w)``."""
-        return _gated_update(h, x, self.convz, self.convr, self.convq)
+    def passes(self, context: Tensor) -> list[GatePass]:
+        """The updates of one iteration, in order, under a context ``(N, context, h, w)``."""
+        return [GatePass(self.convz, self.convr, self.convq, context)]
 
 
 class SepConvGRU(nn.Module):
@@ -149,18 +190,12 @@ class SepConvGRU(nn.Module):
         self.convr2 = nn.Conv2d(both, hidden, (5, 1), padding=(2, 0))
         self.convq2 = nn.Conv2d(both, hidden, (5, 1), padding=(2, 0))
 
-    def forward(self, h: Tensor, x: Tensor) -> Tensor:
-        """New hidden state ``(N, hidden, h, w)``."""
-        h = _gated_update(h, x, self.convz1, self.convr1, self.convq1)
-        return _gated_update(h, x, self.convz2, self.convr2, self.convq2)
-
-
-def _gated_update(h: Tensor, x: Tensor, update: nn.Module, reset: nn.Module, candidate: nn.Module) -> Tensor:
-    hx = torch.cat((h, x), dim=1)
-    z = update(hx).sigmoid()
-    r = reset(hx).sigmoid()
-    q = candidate(torch.cat((r * h, x), dim=1)).tanh()
-    return (1 - z) * h + z * q
+    def passes(self, context: Tensor) -> list[GatePass]:
+        """The updates of one iteration, in order, under a context ``(N, context, h, w)``."""
+        return [
+            GatePass(self.convz1, self.convr1, self.convq1, context),
+            GatePass(self.convz2, self.convr2, self.convq2, context),
+        ]
 
 
 class FlowHead(nn.Module):

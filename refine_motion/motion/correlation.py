@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,18 +11,34 @@ from torch import Tensor
 from refine_motion.motion.grid import sample
 
 
-def all_pairs(features_a: Tensor, features_b: Tensor) -> Tensor:
+class Correlation(Protocol):
+    """What an update looks correlations up in: all pairs, or those on demand."""
+
+    def lookup(self, coords: Tensor) -> Tensor:
+        """Correlation in a window around each position's current target, see :class:`CorrelationPyramid`."""
+        ...
+
+
+def all_pairs(features_a: Tensor, features_b: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Scaled dot product of every position of ``a`` with every position of ``b``.
 
     Args:
         features_a: ``(B, C, H, W)``.
         features_b: ``(B, C, H, W)``.
+        dtype: in which the products are taken; that of the features when not given.
 
     Returns:
-        ``(B, H * W, H * W)``: rows are positions of ``a``, columns of ``b``; divided by ``sqrt(C)``.
+        ``(B, H * W, H * W)`` in the dtype of the features: rows are positions of ``a``, columns of ``b``; divided by
+        ``sqrt(C)``.
     """
-    channels = features_a.shape[1]
-    return features_a.flatten(2).transpose(1, 2) @ features_b.flatten(2) / channels**0.5
+    # Scaled before the product, which is the cheaper place by far.
+    rows = (features_a * features_a.shape[1] ** -0.5).flatten(2).transpose(1, 2)
+    return (rows.to(dtype or rows.dtype) @ features_b.flatten(2).to(dtype or rows.dtype)).to(rows.dtype)
+
+
+def pyramid_bytes(batch: int, positions: int, levels: int = 4) -> int:
+    """Memory of a float32 :class:`CorrelationPyramid` in bytes: quadratic in the number of positions."""
+    return round(4 * batch * positions**2 * sum(0.25**level for level in range(levels)))
 
 
 class CorrelationPyramid:
