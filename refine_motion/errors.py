@@ -21,6 +21,10 @@ class LabelError(RefineMotionError):
     """The label store is empty, damaged, or does not fit the request."""
 
 
+class TrainingError(RefineMotionError):
+    """The training went out of numbers; the last good checkpoint is kept."""
+
+
 class BenchmarkError(RefineMotionError):
     """Ground truth is missing, unreadable, or of another size than the images."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedSt
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.run import RefineResult, refine_once
+from refine_motion.refine.runs import RefinePlan, Run, refine_all
 from refine_motion.refine.stage1 import label_videos
-from refine_motion.refine.stage2 import finish
 from refine_motion.refine.trainer import RefineTrainer
 
 # Imported so that YAML files may give these class names without their modules.
@@ -38,13 +40,16 @@ class SaveConfig(SaveConfigCallback):
 
 
 class RefineCLI(LightningCLI):
-    """Adds the work folder and the settings of stage 1, and runs stage 1 before ``fit``."""
+    """Adds the work folder, the settings of stage 1 and the plan, and makes ``fit`` the whole refinement."""
+
+    result: RefineResult
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """``--workdir`` and ``--label.*`` for every subcommand."""
         parser.add_argument("--workdir", type=str, default="runs/refine", help="folder for everything this run writes")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_data_seed)
         parser.add_argument("--label", type=LabelSettings, default=LabelSettings(), help="how stage 1 makes labels")
+        parser.add_argument("--refine", type=RefinePlan, default=RefinePlan(), help="how many models come out of `fit`")
 
     def before_instantiate_classes(self) -> None:
         """One configuration file per subcommand, so that ``label`` does not overwrite that of ``fit``."""
@@ -59,17 +64,34 @@ class RefineCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration as given: LightningCLI would let the settings in a checkpoint override it."""
 
-    def before_fit(self) -> None:
-        """Stage 1 with the same trainer; it skips what is labelled already."""
-        self._stage1()
+    def fit(
+        self, model: RefineModule, datamodule: VideoLabelDataModule, ckpt_path: str | None = None, **_: Any
+    ) -> None:
+        """The whole refinement in place of the trainer's bare ``fit``; several of them where the plan says so."""
+        _check_checkpoint(ckpt_path)
+        plan, workdir = self._get(self.config_init, "refine"), self._get(self.config, "workdir")
+        if plan == RefinePlan():
+            settings = self._get(self.config_init, "label")
+            self.result = refine_once(self.trainer, model, datamodule, settings, workdir, ckpt_path)
+            return
+        if ckpt_path is not None:
+            raise ConfigError("--ckpt_path is of one run; several (refine.unit, refine.rounds) go on by themselves")
+        shared = ["--data.labels", str(datamodule.labels), "--data.cache", str(datamodule.cache)]
+
+        def one(run: Run) -> RefineResult:
+            own = ["--workdir", str(run.folder), "--data.videos", run.videos, "--model.weights", run.weights]
+            single = ["--refine.unit", "folder", "--refine.rounds", "1"]
+            return _cli([*sys.argv[1:], *own, *shared, *single]).result
+
+        weights = str(model.hparams["weights"])
+        refine_all(plan, datamodule.videos, weights, workdir, datamodule.cache, one)
 
     def before_validate(self) -> None:
         """Held-out labels are needed here too."""
-        self._stage1()
-
-    def after_fit(self) -> None:
-        """Save the student as plain weights and compare it with the teacher."""
-        finish(self.trainer, self.model, self.datamodule, self._get(self.config, "workdir"))
+        _check_checkpoint(self._get(self.config, "ckpt_path"))
+        label_videos(
+            self.trainer, FlowTeacher(self.model.teacher, self._get(self.config_init, "label")), self.datamodule
+        )
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Without a group for the trainer's method ``label``, whose name the settings of stage 1 have."""
@@ -86,15 +108,14 @@ class RefineCLI(LightningCLI):
             kwargs["settings"] = self._get(self.config_init, "label")
         return kwargs
 
-    def _stage1(self) -> None:
-        checkpoint = self._get(self.config, "ckpt_path")
-        if checkpoint is not None and checkpoint not in ("best", "last", "hpc", "registry"):
-            if not Path(checkpoint).is_file():
-                raise ConfigError(f"{checkpoint}: no such checkpoint; --ckpt_path is a .ckpt file of an earlier fit")
-            if Path(checkpoint).suffix == ".safetensors":
-                raise ConfigError(f"{checkpoint}: plain weights, not a checkpoint; pass them as --model.weights")
-        teacher = FlowTeacher(self.model.teacher, self._get(self.config_init, "label"))
-        label_videos(self.trainer, teacher, self.datamodule)
+
+def _check_checkpoint(path: str | None) -> None:
+    if path is None or path in ("best", "last", "hpc", "registry"):
+        return
+    if not Path(path).is_file():
+        raise ConfigError(f"{path}: no such checkpoint; --ckpt_path is a .ckpt file of an earlier fit")
+    if Path(path).suffix == ".safetensors":
+        raise ConfigError(f"{path}: plain weights, not a checkpoint; pass them as --model.weights")
 
 
 def _data_seed(seed_everything: bool | int) -> int:
@@ -113,12 +134,25 @@ def run(args: list[str]) -> int:
     """
     # Interpolations such as ${workdir} are written from the root of a file; the parser needs them relative.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-    # LightningCLI warns when it gets arguments while the process has some too, so the process gets these.
+    # Processes that Lightning starts for more devices run the command line that this process seems to have.
     own, sys.argv = sys.argv, [sys.argv[0], *args]
     try:
-        RefineCLI(
+        _cli(args)
+    except MisconfigurationException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    finally:
+        sys.argv = own
+    return 0
+
+
+def _cli(args: list[str]) -> RefineCLI:
+    with warnings.catch_warnings():
+        # That the process has arguments too is meant.
+        warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
+        return RefineCLI(
             RefineModule,
             VideoLabelDataModule,
+            args=args,
             trainer_class=RefineTrainer,
             save_config_callback=SaveConfig,
             save_config_kwargs={"save_to_log_dir": False},
@@ -126,8 +160,3 @@ def run(args: list[str]) -> int:
             parser_kwargs={"parser_mode": "omegaconf+"},
             auto_configure_optimizers=False,
         )
-    except MisconfigurationException as error:
-        raise ConfigError(" ".join(str(error).split())) from error
-    finally:
-        sys.argv = own
-    return 0

@@ -64,6 +64,16 @@ class LabelModule(LightningModule):
         self.network = teacher.model
         self.problems: list[str] = []
 
+    def on_predict_start(self) -> None:
+        """Take the number of threads that the settings ask for."""
+        self._threads = torch.get_num_threads()
+        if self.teacher.settings.threads_per_process is not None:
+            torch.set_num_threads(self.teacher.settings.threads_per_process)
+
+    def on_predict_end(self) -> None:
+        """Give the training its threads back."""
+        torch.set_num_threads(self._threads)
+
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[tuple[PairKey, FlowLabel]]:
         """The labels of one window; none of a window that could not be read."""
         if batch["frames"] is None:
@@ -72,8 +82,7 @@ class LabelModule(LightningModule):
         # Where there are fewer windows than processes, the loader goes round.
         window = self.windows[batch["number"] % len(self.windows)]
         keys = window.pair_keys()
-        # Labels are made in true float32 whatever the precision of the training.
-        with torch.autocast(self.device.type, enabled=False), _true_float32():
+        with _true_float32():
             labels = self.teacher.label(batch["frames"], list(window.pairs), [int(k.digest[:8], 16) for k in keys])
         return list(zip(keys, labels, strict=True))
 

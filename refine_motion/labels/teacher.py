@@ -24,11 +24,19 @@ class LabelSettings:
         iters: iterations of the teacher.
         ceiling: what is stored at all: the paper's cycle rule times this. Filters can only tighten it.
         max_per_pair: pixels stored per pair, chosen at random beyond that.
+        tolerance: the teacher stops before ``iters`` when an iteration changes the flow by less than this on average
+            over the frame, in pixels; 0 never stops. It gains time and loses accuracy.
+        precision: of the teacher's networks, ``32`` or ``bf16`` (autocast); evidence is float32 in any case.
+        threads_per_process: CPU threads of each labelling process; None leaves what torch has chosen. With a number,
+            one process and several give the same bytes on one machine, since sums are split alike.
     """
 
     iters: int = 32
     ceiling: float = 4.0
     max_per_pair: int = 200_000
+    tolerance: float = 0.0
+    precision: str = "32"
+    threads_per_process: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work.
@@ -41,6 +49,12 @@ class LabelSettings:
                 raise ConfigError(f"label.{name} must be at least 1, got {getattr(self, name)}")
         if self.ceiling <= 0:
             raise ConfigError(f"label.ceiling must be positive, got {self.ceiling}")
+        if self.tolerance < 0:
+            raise ConfigError(f"label.tolerance must not be negative, got {self.tolerance}")
+        if self.precision not in ("32", "bf16"):
+            raise ConfigError(f"label.precision must be 32 or bf16, got {self.precision!r}")
+        if self.threads_per_process is not None and self.threads_per_process < 1:
+            raise ConfigError(f"label.threads_per_process must be at least 1, got {self.threads_per_process}")
 
 
 class FlowTeacher:
@@ -75,14 +89,22 @@ class FlowTeacher:
         """
         if not pairs:
             return []
-        features = self.model.encode(frames)
+        with self._autocast(frames.device):
+            features = self.model.encode(frames)
         labels = []
         # One pair at a time: the correlation volume of a pair is what fills memory, not what the device waits for.
         for (a, b), seed in zip(pairs, seeds, strict=True):
-            forward, backward = self.model.match_both(features[[a]], features[[b]], self.settings.iters)
+            with self._autocast(frames.device):
+                forward, backward = self.model.match_both(
+                    features[[a]], features[[b]], self.settings.iters, self.settings.tolerance
+                )
             evidence, inside = flow_evidence(forward, backward, frames[[a]], frames[[b]])
             labels.append(self._sparse(forward[0], evidence, inside[0], seed))
         return labels
+
+    def _autocast(self, device: torch.device) -> torch.autocast:
+        """The precision of the settings, whatever that of a training around it."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
 
     def _sparse(self, flow: Tensor, evidence: Evidence, inside: Tensor, seed: int) -> FlowLabel:
         settings = self.settings

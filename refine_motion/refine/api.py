@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,15 @@ from lightning.pytorch.loggers import CSVLogger
 from refine_motion.errors import ConfigError
 from refine_motion.labels.select import LabelFilter
 from refine_motion.labels.store import LabelStore
-from refine_motion.labels.summary import LabelSummary
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.models.load import load_model
 from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.run import RefineResult, refine_once
+from refine_motion.refine.runs import RefinePlan, Run, refine_all
 from refine_motion.refine.stage1 import label_videos
-from refine_motion.refine.stage2 import finish
 from refine_motion.refine.trainer import RefineTrainer
-
-
-@dataclass(frozen=True)
-class RefineResult:
-    """What a refinement gave.
-
-    Attributes:
-        weights: the refined weights; ``load_model`` opens them. The original file is never written to.
-        store: the pseudo-labels.
-        labels: their yield.
-        held_out: cycle error of student and teacher and distance from the labels on held-out windows, in pixels; empty
-            where nothing is held out.
-    """
-
-    weights: Path
-    store: LabelStore
-    labels: LabelSummary
-    held_out: dict[str, float]
 
 
 def label(
@@ -89,15 +70,19 @@ def refine(
     seed: int = 0,
     accelerator: str = "auto",
     precision: str = "32-true",
+    rounds: int = 1,
     **data: Any,
 ) -> RefineResult:
     """Stages 1 and 2: label the videos and fine-tune the model on its verified labels.
 
+    Called again with the same arguments it goes on where it was interrupted, and returns at once where it was finished.
+
     Args:
         videos: a video, a folder of videos or of frame folders, a glob pattern, or a list file.
         model: registered model name; None recognises it from the weights.
-        weights: path of the pre-trained weights.
-        out: folder for labels, checkpoints, logs and ``refined.safetensors``.
+        weights: the pre-trained weights.
+        out: folder for labels, checkpoints, logs and ``refined.safetensors``; with several rounds, the latter three are
+            in ``round_1`` and so on.
         steps: optimiser steps.
         iters: iterations of the student in training.
         learning_rate: peak of the schedule.
@@ -107,6 +92,7 @@ def refine(
         seed: seed of order, crops and augmentation.
         accelerator: as of ``lightning.pytorch.Trainer``.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        rounds: times that the whole is done; from the second on, the refined model is the teacher.
         **data: more arguments of :class:`VideoLabelDataModule`, such as ``crop`` or ``batch_size``.
 
     Returns:
@@ -117,29 +103,57 @@ def refine(
     """
     if steps < 1:
         raise ConfigError(f"steps must be at least 1, got {steps}")
-    seed_everything(seed, verbose=False)
     out = Path(out)
-    # Built before the folder is touched, so that a wrong setting leaves nothing behind.
-    module = RefineModule(model, str(weights), iters=iters, learning_rate=learning_rate, augment=augment)
-    videos_and_labels = VideoLabelDataModule(
-        str(videos), labels=str(out / "labels"), cache=str(out / "index"), filters=filters, seed=seed, **data
-    )
-    trainer = RefineTrainer(
-        accelerator=accelerator,
-        devices=1,
-        precision=precision,
-        max_steps=steps,
-        gradient_clip_val=5.0,
-        check_val_every_n_epoch=None,
-        val_check_interval=max(1, min(100, steps)),
-        log_every_n_steps=10,
-        logger=CSVLogger(str(out), name="logs"),
-        callbacks=[
-            ModelCheckpoint(out / "checkpoints", every_n_train_steps=100, save_last=True, enable_version_counter=False)
-        ],
-        enable_model_summary=False,
-    )
-    store, summary = label_videos(trainer, FlowTeacher(module.teacher, settings), videos_and_labels)
-    trainer.fit(module, datamodule=videos_and_labels)
-    refined, held_out = finish(trainer, module, videos_and_labels, out)
-    return RefineResult(refined, store, summary, held_out)
+
+    def one(run: Run) -> RefineResult:
+        seed_everything(seed, verbose=False)
+        # Built before the folder is touched, so that a wrong setting leaves nothing behind.
+        module = RefineModule(model, run.weights, iters=iters, learning_rate=learning_rate, augment=augment)
+        videos_and_labels = VideoLabelDataModule(
+            run.videos, labels=str(out / "labels"), cache=str(out / "index"), filters=filters, seed=seed, **data
+        )
+        trainer = RefineTrainer(
+            accelerator=accelerator,
+            devices=1,
+            precision=precision,
+            max_steps=steps,
+            gradient_clip_val=5.0,
+            check_val_every_n_epoch=None,
+            val_check_interval=max(1, min(100, steps)),
+            log_every_n_steps=10,
+            logger=CSVLogger(str(run.folder), name="logs"),
+            callbacks=[
+                ModelCheckpoint(
+                    run.folder / "checkpoints", every_n_train_steps=100, save_last=True, enable_version_counter=False
+                )
+            ],
+            enable_model_summary=False,
+        )
+        return refine_once(trainer, module, videos_and_labels, settings, run.folder)
+
+    return refine_all(RefinePlan(rounds=rounds), str(videos), str(weights), out, out / "index", one)[""]
+
+
+def refine_each(
+    videos: str | Path, model: str | None, weights: str | Path, out: str | Path = "runs/refine", **options: Any
+) -> dict[str, RefineResult]:
+    """One model for each video instead of one for all.
+
+    Args:
+        videos: as of :func:`refine`.
+        model: as of :func:`refine`.
+        weights: as of :func:`refine`.
+        out: every video gets a folder of its own in it.
+        **options: the other arguments of :func:`refine`.
+
+    Returns:
+        The result by the name of the video; a video that is of no use is named on the error stream and left out.
+
+    Raises:
+        RefineMotionError: no video could be used.
+    """
+
+    def one(run: Run) -> RefineResult:
+        return refine(run.videos, model, run.weights, run.folder, **options)
+
+    return refine_all(RefinePlan(unit="video"), str(videos), str(weights), out, Path(out) / "index", one)

@@ -6,21 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from refine_motion.errors import ConfigError, LabelError, VideoError
 from refine_motion.labels.generate import UnlabelledWindows
 from refine_motion.labels.select import LabelFilter, paper_filters
+from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.windows import PairWindow, plan_windows, split_windows, thin_out
-from refine_motion.refine.dataset import HeldOutPairs, Source, TrainingPairs, WindowShuffle
+from refine_motion.refine.dataset import HeldOutPairs, Source, SourceExamples, TrainingPairs
+from refine_motion.refine.order import WindowShuffle
 from refine_motion.video.index import VideoIndex, build_index
 from refine_motion.video.info import VideoInfo
 
 # A decoder that hangs holds the interpreter lock of its process: only the one that waits for it can tell.
 _HANG_SECONDS = 300
+_HELD_OF_SOURCE = 32
 
 
 class VideoLabelDataModule(LightningDataModule):
@@ -40,6 +43,9 @@ class VideoLabelDataModule(LightningDataModule):
         crop: ``(H, W)`` of a training sample in pixels.
         batch_size: pairs per step and process.
         num_workers: processes that decode.
+        replay: examples with true flow from the domain that the model was trained on, mixed in against forgetting; some
+            of them are kept to tell what is forgotten.
+        replay_share: share of them among all training samples.
         strict: stop at the first video that cannot be read, instead of going on with the rest.
         seed: seed of order, crops and augmentation.
 
@@ -72,6 +78,8 @@ class VideoLabelDataModule(LightningDataModule):
         crop: tuple[int, int] = (256, 512),
         batch_size: int = 12,
         num_workers: int = 2,
+        replay: SourceDomain | None = None,
+        replay_share: float = 0.25,
         strict: bool = False,
         seed: int = 0,
     ):
@@ -85,6 +93,8 @@ class VideoLabelDataModule(LightningDataModule):
             raise ConfigError(
                 f"data: frame_steps and max_pairs must be positive, got {list(frame_steps)} and {max_pairs}"
             )
+        if not 0 < replay_share < 1:
+            raise ConfigError(f"data.replay_share must be between 0 and 1, got {replay_share}")
         if min(crop) < 64:
             raise ConfigError(f"data.crop must be at least 64 pixels on each side, got {list(crop)}")
         self.videos, self.labels, self.cache = videos, Path(labels), Path(cache)
@@ -92,6 +102,7 @@ class VideoLabelDataModule(LightningDataModule):
         self.max_pairs, self.holdout = max_pairs, holdout
         self.filters = list((paper_filters() if filters is None else filters).values())
         self.crop, self.batch_size, self.num_workers = (crop[0], crop[1]), batch_size, num_workers
+        self.replay, self.replay_share = replay, replay_share
         self.strict, self.seed = strict, seed
         self.index: VideoIndex | None = None
         self.windows: list[PairWindow] = []
@@ -157,27 +168,48 @@ class VideoLabelDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Random crops of labelled pairs, windows shuffled."""
         training, _ = self._split()
-        dataset = TrainingPairs(self._source(training))
+        dataset = TrainingPairs(self._source(training), self.replay)
         trainer = self.trainer
         world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
+        order = WindowShuffle(
+            dataset,
+            [window for window, _ in dataset.samples],
+            self.batch_size,
+            world,
+            rank,
+            self.seed,
+            range(self._held_of_source, len(self.replay) if self.replay is not None else 0),
+            self.replay_share,
+        )
+        if trainer is not None:
+            _go_on(order, trainer)
         return DataLoader(
             dataset,
             self.batch_size,
-            sampler=WindowShuffle(dataset, world, rank, self.seed),
+            sampler=order,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             timeout=_timeout(self.num_workers),
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
 
-    def val_dataloader(self) -> DataLoader[dict[str, Any]] | list[Any]:
-        """Centre crops of held-out pairs; nothing where nothing is held out."""
+    def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
+        """Centre crops of held-out pairs, and of the source domain where there is one; nothing without the former."""
         _, held = self._split()
         if not held:
             return []
+        datasets: list[Dataset[dict[str, Any]]] = [HeldOutPairs(self._source(held))]
+        if self.replay is not None:
+            datasets.append(SourceExamples(self.replay, range(self._held_of_source), self.crop))
         workers = min(self.num_workers, 1)
-        source = self._source(held)
-        return DataLoader(HeldOutPairs(source), self.batch_size, num_workers=workers, timeout=_timeout(workers))
+        return [
+            DataLoader(dataset, self.batch_size, num_workers=workers, timeout=_timeout(workers)) for dataset in datasets
+        ]
+
+    @property
+    def _held_of_source(self) -> int:
+        """How many of the source domain's examples are kept out of the training."""
+        return 0 if self.replay is None else max(1, min(_HELD_OF_SOURCE, len(self.replay) // 10))
 
     @property
     def _store(self) -> LabelStore:
@@ -198,6 +230,20 @@ class VideoLabelDataModule(LightningDataModule):
 
     def _source(self, windows: list[PairWindow]) -> Source:
         return Source(windows, self._store, self.filters, self.crop, self.seed)
+
+
+def _go_on(order: WindowShuffle, trainer: Trainer) -> None:
+    """Let an interrupted epoch go on at the batch after the last one that its checkpoint has seen.
+
+    Lightning counts the batches of a resumed epoch on, but would take them from the start of the order.
+    """
+    epoch = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
+    done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+    batches = -(-len(order) // order.batch_size)
+    if done >= batches:
+        epoch, done = epoch + 1, 0
+    order.set_epoch(epoch)
+    order.skip = done
 
 
 def _timeout(workers: int) -> float:

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
 from refine_motion.labels.select import LabelFilter, select
+from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.windows import PairWindow
+from refine_motion.refine.order import PairRequest, sample_seed
 from refine_motion.video.reader import read_frames
-
-
-class PairRequest(NamedTuple):
-    """One sample of one epoch; the epoch travels with the number, since workers do not know it."""
-
-    epoch: int
-    number: int
-
-
-def sample_seed(run_seed: int, epoch: int, key: PairKey) -> int:
-    """Seed of all random choices for one sample of one epoch, whatever worker, process or batch it falls to."""
-    digest = hashlib.sha256(f"{run_seed}:{epoch}:{key.digest}".encode()).digest()
-    return int.from_bytes(digest[:8], "little") >> 1
 
 
 @dataclass(frozen=True)
@@ -97,17 +84,41 @@ class LabelledPairs(Dataset[dict[str, Any]]):
 
 
 class TrainingPairs(LabelledPairs):
-    """Random crops, one per pair and epoch."""
+    """Random crops, one per pair and epoch, and of the source domain's examples as they are asked for.
+
+    Args:
+        source: what to cut from.
+        replay: examples with true flow from the source domain.
+    """
+
+    def __init__(self, source: Source, replay: SourceDomain | None = None):
+        super().__init__(source)
+        self.replay = replay
 
     def __getitems__(self, requests: Sequence[PairRequest]) -> list[dict[str, Any]]:
-        """Samples of one batch: the four maps cropped, and ``seed``, which also serves the augmentation."""
-        read = self.source.read([self.samples[request.number] for request in requests])
-        items = []
-        for request, (key, maps) in zip(requests, read, strict=True):
-            seed = sample_seed(self.source.seed, request.epoch, key)
-            u, v = torch.rand(2, generator=torch.Generator().manual_seed(seed ^ 1), dtype=torch.float64).tolist()
-            items.append(crop_maps(maps, self.source.crop, u, v) | {"seed": seed})
-        return items
+        """Samples of one batch: the four maps cropped, ``seed``, which also serves the augmentation, and ``clip``."""
+        read = iter(self.source.read([self.samples[r.number] for r in requests if not r.replayed]))
+        return [
+            self._replayed(request) if request.replayed else self._labelled(request, *next(read))
+            for request in requests
+        ]
+
+    def _labelled(self, request: PairRequest, key: PairKey, maps: dict[str, Any]) -> dict[str, Any]:
+        window, _ = self.samples[request.number]
+        video = self.source.windows[window].clip.video.path
+        clip = f"{video} (frames {key.frame_a} and {key.frame_b})"
+        return self._crop(maps, sample_seed(self.source.seed, request.epoch, key), clip)
+
+    def _replayed(self, request: PairRequest) -> dict[str, Any]:
+        if self.replay is None:
+            raise ValueError("an example of the source domain was asked for, but there is no source domain")
+        key = PairKey("source domain", request.number, 0)
+        seed = sample_seed(self.source.seed, request.epoch, key)
+        return self._crop(self.replay.example(request.number), seed, f"example {request.number} of the source domain")
+
+    def _crop(self, maps: dict[str, Tensor], seed: int, clip: str) -> dict[str, Any]:
+        u, v = torch.rand(2, generator=torch.Generator().manual_seed(seed ^ 1), dtype=torch.float64).tolist()
+        return crop_maps(maps, self.source.crop, u, v) | {"seed": seed, "clip": clip}
 
 
 class HeldOutPairs(LabelledPairs):
@@ -117,6 +128,26 @@ class HeldOutPairs(LabelledPairs):
         """Samples of one batch: the four maps cropped."""
         read = self.source.read([self.samples[number] for number in numbers])
         return [crop_maps(maps, self.source.crop, 0.5, 0.5) for _, maps in read]
+
+
+class SourceExamples(Dataset[dict[str, Any]]):
+    """Centre crops of some of the source domain's examples, which training never sees.
+
+    Args:
+        domain: where they come from.
+        numbers: which ones.
+        crop: ``(H, W)`` of a sample in pixels.
+    """
+
+    def __init__(self, domain: SourceDomain, numbers: range, crop: tuple[int, int]):
+        self.domain, self.numbers, self.crop = domain, numbers, crop
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """The four maps, cropped."""
+        return crop_maps(self.domain.example(self.numbers[index]), self.crop, 0.5, 0.5)
 
 
 def crop_maps(maps: dict[str, Tensor], size: tuple[int, int], u: float, v: float) -> dict[str, Tensor]:
@@ -140,33 +171,3 @@ def crop_maps(maps: dict[str, Tensor], size: tuple[int, int], u: float, v: float
         name: F.pad(m, padding) if name in ("flow", "valid") else F.pad(m[None].float(), padding, "replicate")[0].byte()
         for name, m in cut.items()
     }
-
-
-class WindowShuffle(DistributedSampler[Any]):
-    """Windows in random order, the pairs of a window together, so that a batch reads few windows; every pair once.
-
-    Lightning leaves a DistributedSampler alone and tells it the epoch, in one process as in several.
-
-    Args:
-        dataset: what to sample from.
-        processes: number of training processes.
-        rank: number of this one.
-        seed: run seed.
-    """
-
-    def __init__(self, dataset: TrainingPairs, processes: int, rank: int, seed: int):
-        super().__init__(dataset, num_replicas=processes, rank=rank, seed=seed)
-        self.of_window: dict[int, list[int]] = {}
-        for number, (window, _) in enumerate(dataset.samples):
-            self.of_window.setdefault(window, []).append(number)
-
-    def __iter__(self) -> Iterator[Any]:
-        """Requests of this process for the epoch that was set."""
-        generator = torch.Generator().manual_seed(sample_seed(self.seed, self.epoch, PairKey("order", 0, 0)))
-        order = torch.randperm(len(self.of_window), generator=generator).tolist()
-        numbers = [number for window in order for number in self.of_window[window]]
-        # Processes must take equally many steps, so the first samples fill the last round up.
-        numbers = (numbers * math.ceil(self.total_size / len(numbers)))[: self.total_size]
-        share = self.total_size // self.num_replicas
-        mine = numbers[self.rank * share : (self.rank + 1) * share]
-        return iter([PairRequest(self.epoch, number) for number in mine])

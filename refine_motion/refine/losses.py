@@ -29,12 +29,7 @@ def masked_l1(flow: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         ValueError: the shapes do not belong together. A mask without its own channel axis would broadcast over the
             batch, which is how the published code mixes the masks of a batch.
     """
-    batch, _, height, width = flow.shape
-    if target.shape != flow.shape or valid.shape != (batch, 1, height, width):
-        raise ValueError(
-            f"target must be {tuple(flow.shape)} and valid {(batch, 1, height, width)}, "
-            f"got {tuple(target.shape)} and {tuple(valid.shape)}"
-        )
+    _check_shapes(flow, target, valid)
     return ((flow - target).abs().mean(dim=1, keepdim=True) * valid).flatten(1).sum(dim=1)
 
 
@@ -57,7 +52,40 @@ def sequence_loss(flows: Sequence[Tensor], target: Tensor, valid: Tensor, gamma:
     pixels = valid[0].numel()
     count = valid.flatten(1).sum(dim=1).clamp(min=MIN_SHARE * pixels)
     with torch.autocast(target.device.type, enabled=False):
-        total = sum(
-            gamma ** (len(flows) - 1 - i) * masked_l1(flow.float(), target, valid) for i, flow in enumerate(flows)
-        )
+        total = sum(w * masked_l1(flow.float(), target, valid) for w, flow in _weighted(flows, gamma))
     return (total / count).mean()
+
+
+def official_sequence_loss(flows: Sequence[Tensor], target: Tensor, valid: Tensor, gamma: float) -> Tensor:
+    """The loss as the published code of arXiv 2401.00850 computes it, for comparison.
+
+    Its mask broadcasts over the batch, so that every sample is weighted by the mean of all samples' masks, and its mean
+    is over all pixels, labelled or not. The value is that of its ``(B, B, 2, H, W)`` product without making one.
+
+    Args:
+        flows: one ``(B, 2, H, W)`` per iteration, coarse to fine, in pixels.
+        target: ``(B, 2, H, W)`` labels in pixels.
+        valid: ``(B, 1, H, W)`` bool; labels beyond 400 px are left out, as published.
+        gamma: weight of each earlier iteration relative to the next, in (0, 1].
+
+    Returns:
+        Scalar, in pixels; it depends on how samples are grouped into batches.
+    """
+    _check_shapes(flows[0], target, valid)
+    shared = (valid & (length(target)[:, None] < MAX_SPEED)).float().mean(dim=0, keepdim=True)
+    with torch.autocast(target.device.type, enabled=False):
+        losses = [w * (shared * (flow.float() - target).abs()).mean() for w, flow in _weighted(flows, gamma)]
+    return torch.stack(losses).sum()
+
+
+def _weighted(flows: Sequence[Tensor], gamma: float) -> list[tuple[float, Tensor]]:
+    return [(gamma ** (len(flows) - 1 - i), flow) for i, flow in enumerate(flows)]
+
+
+def _check_shapes(flow: Tensor, target: Tensor, valid: Tensor) -> None:
+    batch, _, height, width = flow.shape
+    if target.shape != flow.shape or valid.shape != (batch, 1, height, width):
+        raise ValueError(
+            f"target must be {tuple(flow.shape)} and valid {(batch, 1, height, width)}, "
+            f"got {tuple(target.shape)} and {tuple(valid.shape)}"
+        )

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from refine_motion.errors import ConfigError
+from refine_motion.errors import ConfigError, TrainingError
+from refine_motion.models.base import FlowModel
 from refine_motion.models.load import load_model
+from refine_motion.models.options import MatchOptions
 from refine_motion.motion.cycle import cycle_error
 from refine_motion.motion.grid import in_bounds, length
 from refine_motion.refine.augment import Augmentation, PairAugmenter
-from refine_motion.refine.losses import sequence_loss
+from refine_motion.refine.losses import official_sequence_loss, sequence_loss
 from refine_motion.refine.schedule import one_cycle
 
 _TEACHER = "teacher."
+COMPATIBILITY = (None, "official")
 
 
 class RefineModule(LightningModule):
@@ -25,13 +31,22 @@ class RefineModule(LightningModule):
 
     Args:
         network: registered model name; None recognises it from the weights.
-        weights: path of the pre-trained weights.
+        weights: the pre-trained weights: a path, or a published name.
         iters: iterations of the student in training and validation.
         gamma: weight of each earlier iteration in the loss relative to the next.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: of AdamW.
         warmup: share of the schedule in which the learning rate rises.
+        ema: decay per step of a running mean of the student's weights, which is saved as a second candidate; 0 keeps
+            none.
+        compat: ``official`` takes the loss of the published code, whose mask leaks over the batch and whose mean is
+            over all pixels, so that the two can be compared.
         augment: strength of the student's augmentation.
+        matching: memory, speed and precision of the matching.
+
+    Attributes:
+        settings: what the training depends on besides the weights.
+        identity: of the refinement, noted in checkpoints; see :mod:`refine_motion.refine.identity`.
 
     Raises:
         ConfigError: a value is out of range.
@@ -47,7 +62,10 @@ class RefineModule(LightningModule):
         learning_rate: float = 1e-4,
         weight_decay: float = 1e-4,
         warmup: float = 0.1,
+        ema: float = 0.0,
+        compat: str | None = None,
         augment: Augmentation = Augmentation(),  # noqa: B008  (frozen)
+        matching: MatchOptions = MatchOptions(),  # noqa: B008  (frozen)
     ):
         super().__init__()
         if iters < 1 or not 0 < gamma <= 1 or learning_rate <= 0 or not 0 <= warmup < 1:
@@ -55,21 +73,43 @@ class RefineModule(LightningModule):
                 "model: iters must be at least 1, gamma in (0, 1], learning_rate positive and warmup in [0, 1); "
                 f"got {iters}, {gamma}, {learning_rate}, {warmup}"
             )
-        self.save_hyperparameters(ignore="augment")
+        if not 0 <= ema < 1:
+            raise ConfigError(f"model.ema must be in [0, 1), got {ema}")
+        if compat not in COMPATIBILITY:
+            raise ConfigError(f"model.compat must be null or official, got {compat!r}")
+        self.save_hyperparameters(ignore=("augment", "matching"))
+        self.settings = {**dict(self.hparams), "weights": None, "augment": augment, "matching": matching}
         self.iters, self.gamma = iters, gamma
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
+        self.loss = sequence_loss if compat is None else official_sequence_loss
         self.teacher = load_model(network, weights).requires_grad_(False)
         self.student = load_model(network, weights)
+        self.teacher.options = self.student.options = matching
+        self.average: AveragedModel | None = None
+        if ema:
+            self.average = AveragedModel(self.student, multi_avg_fn=get_ema_multi_avg_fn(ema)).requires_grad_(False)
         self.augmenter = PairAugmenter(augment)
+        self.identity = ""
+        self._clips: list[str] = []
+        self._not_finite: list[str] = []
         self.train()
 
     def train(self, mode: bool = True) -> RefineModule:
         """Set the mode of the student; the teacher and batch-norm statistics stay as they are."""
         super().train(mode)
         self.teacher.eval()
+        if self.average is not None:
+            self.average.eval()
         # Statistics of a few crops would replace those of the whole pre-training.
         self.student.freeze_batch_norm()
         return self
+
+    def candidates(self) -> dict[str, FlowModel]:
+        """The models that this training offers, by name: ``refined``, and ``ema`` where a running mean is kept."""
+        found = {"refined": self.student}
+        if self.average is not None:
+            found["ema"] = cast(FlowModel, self.average.module)
+        return found
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Without the teacher: its weights lie in the file that it came from."""
@@ -80,6 +120,10 @@ class RefineModule(LightningModule):
         """The counterpart of :meth:`state_dict`, strict about everything but the teacher."""
         own = {key: value for key, value in super().state_dict().items() if key.startswith(_TEACHER)}
         return super().load_state_dict({**own, **state_dict}, strict, assign)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note which refinement it belongs to."""
+        checkpoint["identity"] = self.identity
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Augment on the device, in float32 and in training only."""
@@ -93,41 +137,100 @@ class RefineModule(LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of one batch of labelled pairs."""
         flows = self.student.flow_sequence(batch["image_a"], batch["image_b"], self.iters)
-        loss = sequence_loss(flows, batch["flow"], batch["valid"], self.gamma)
+        loss = self.loss(flows, batch["flow"], batch["valid"], self.gamma)
         with torch.no_grad():
-            self.log("train/loss", loss, prog_bar=True, batch_size=len(flows[0]))
-            self.log("train/label_epe", _label_epe(flows[-1], batch), prog_bar=True, batch_size=len(flows[0]))
+            self._note(batch["clip"], flows[-1], loss)
+            count = len(flows[-1])
+            self.log("train/loss", loss, prog_bar=True, batch_size=count, sync_dist=True)
+            epe = _label_epe(flows[-1], batch)
+            self.log("train/label_epe", epe, prog_bar=True, batch_size=count, sync_dist=True)
         return loss
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Held-out pairs, not augmented: distance from the labels, and cycle error beside the teacher's."""
+    def _note(self, clips: list[str], flow: Tensor, loss: Tensor) -> None:
+        """Remember what the coming optimiser step learns from."""
+        self._clips += clips
+        if not loss.isfinite():
+            finite = flow.isfinite().flatten(1).all(dim=1).tolist()
+            # A loss can overflow where every flow is still a number.
+            self._not_finite += [clip for clip, good in zip(clips, finite, strict=True) if not good] or clips
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Stop before a gradient that is not a number reaches the weights.
+
+        Raises:
+            TrainingError: it names the clips and the last good checkpoint.
+        """
+        if str(self.trainer.precision) == "16-mixed":
+            # Its gradient scaler meets infinite gradients now and then and skips the step, which is all right.
+            stop = self.trainer.strategy.reduce_boolean_decision(bool(self._not_finite), all=False)
+        else:
+            # Gradients are summed over the processes by now, so that all of them see the same.
+            gradients = [p.grad for p in self.student.parameters() if p.grad is not None]
+            stop = not bool(get_total_norm(gradients).isfinite())
+        clips, self._clips, self._not_finite = self._not_finite or self._clips, [], []
+        if not stop:
+            return
+        saved = getattr(self.trainer.checkpoint_callback, "last_model_path", "") or "none was due yet"
+        raise TrainingError(
+            f"step {self.trainer.global_step}: loss or gradient is not a number on {', '.join(dict.fromkeys(clips))}; "
+            f"the last good checkpoint is kept ({saved}): leave the clip out, or lower model.learning_rate"
+        )
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Take the step, then let the running mean follow."""
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            self.average.update_parameters(self.student)
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Held-out samples, not augmented: pseudo-labelled pairs, or examples of the source domain with true flow.
+
+        On the former, distance from the labels and cycle error; on the latter, end-point error; all beside the
+        teacher's.
+        """
         a, b = batch["image_a"], batch["image_b"]
         count = a.shape[0]
-        for name, model in (("", self.student), ("teacher_", self.teacher)):
+        models = {"teacher": self.teacher, **self.candidates()}
+        for name, model in models.items():
+            prefix = "val/" if name == "refined" else f"val/{name}_"
+            if dataloader_idx == 1:
+                flow = model.flow(a, b, self.iters)
+                self._log_mean(f"{prefix}source_epe", length(flow - batch["flow"]), batch["valid"][:, 0])
+                continue
             features = model.encode(torch.cat((a, b)))
             forward, backward = model.match_both(features[:count], features[count:], self.iters)
-            inside = in_bounds(forward)
-            self._log_mean(f"val/{name}cycle_error", cycle_error(forward, backward), inside)
-            if model is self.student:
-                error = length(forward - batch["flow"])
-                self._log_mean("val/label_epe", error, batch["valid"][:, 0])
+            self._log_mean(f"{prefix}cycle_error", cycle_error(forward, backward), in_bounds(forward))
+            if model is not self.teacher:
+                self._log_mean(f"{prefix}label_epe", length(forward - batch["flow"]), batch["valid"][:, 0])
 
     def _log_mean(self, name: str, values: Tensor, mask: Tensor) -> None:
         """Log the mean over the pixels of the mask, so that over all batches every pixel weighs the same."""
         count = mask.sum().clamp(min=1)
-        self.log(name, (values * mask).sum() / count, batch_size=int(count), sync_dist=True)
+        mean = torch.where(mask, values, 0).sum() / count
+        self.log(name, mean, batch_size=int(count), sync_dist=True, add_dataloader_idx=False)
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule with linear ramps."""
         optimizer = torch.optim.AdamW(
             self.student.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, eps=1e-8
         )
-        steps = self.trainer.estimated_stepping_batches
-        if steps == float("inf"):
-            raise ConfigError("trainer.max_steps or trainer.max_epochs must be set: the learning rate follows them")
         # A tenth longer than the training, as published, so that the last steps still learn.
-        schedule = one_cycle(optimizer, math.ceil(1.1 * steps), self.warmup)
+        schedule = one_cycle(optimizer, math.ceil(1.1 * self._steps()), self.warmup)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        trainer = self.trainer
+        if trainer.max_steps > 0:
+            return trainer.max_steps
+        if not trainer.max_epochs or trainer.max_epochs < 0:
+            raise ConfigError("trainer.max_steps or trainer.max_epochs must be set: the learning rate follows them")
+        data = getattr(trainer, "datamodule", None)
+        if data is None:
+            return int(trainer.estimated_stepping_batches)
+        # Lightning's own estimate begins to load data, before a resumed run knows where it stands.
+        batches = len(data.train_dataloader())
+        return trainer.max_epochs * math.ceil(batches / trainer.accumulate_grad_batches)
 
 
 def _label_epe(flow: Tensor, batch: dict[str, Any]) -> Tensor:

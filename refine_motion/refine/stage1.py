@@ -48,6 +48,8 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         )
         # One list for the frames and for the names of their labels, whatever else writes to the store meanwhile.
         data.pending = windows
+        # No process may begin to write before every one has seen what is missing.
+        trainer.strategy.barrier()
         module = LabelModule(teacher, windows)
         writer = LabelWriter(store)
         trainer.callbacks.append(writer)  # type: ignore[attr-defined]

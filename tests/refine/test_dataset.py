@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,8 @@ import torch
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.windows import PairWindow, plan_windows
-from refine_motion.refine.dataset import HeldOutPairs, PairRequest, Source, TrainingPairs, WindowShuffle, crop_maps
+from refine_motion.refine.dataset import HeldOutPairs, Source, TrainingPairs, crop_maps
+from refine_motion.refine.order import PairRequest
 from refine_motion.types import Evidence
 from refine_motion.video.index import build_index
 from refine_motion.video.reader import read_frames
@@ -28,33 +28,6 @@ def source(clip_folder: Path, tmp_path: Path) -> Source:
         for key in window.pair_keys():
             store.write(key, label)
     return Source(windows, store, [], (64, 64), seed=5)
-
-
-def test_every_pair_comes_once_an_epoch_and_windows_stay_together(source: Source) -> None:
-    dataset = TrainingPairs(source)
-    assert len(dataset) == 8
-    sampler = WindowShuffle(dataset, 1, 0, seed=1)
-    orders = []
-    for epoch in range(4):
-        sampler.set_epoch(epoch)
-        requests = list(sampler)
-        assert all(r.epoch == epoch for r in requests)
-        assert sorted(r.number for r in requests) == list(range(8))
-        visited = [dataset.samples[r.number][0] for r in requests]
-        assert len([1 for a, b in itertools.pairwise(visited) if a != b]) == len(source.windows) - 1
-        orders.append([r.number for r in requests])
-    assert len({tuple(o) for o in orders}) > 1
-
-
-@pytest.mark.parametrize("processes", [2, 3, 20])
-def test_processes_share_the_epoch(source: Source, processes: int) -> None:
-    dataset = TrainingPairs(source)
-    shares = [list(WindowShuffle(dataset, processes, rank, seed=1)) for rank in range(processes)]
-    assert len({len(share) for share in shares}) == 1
-    numbers = [r.number for share in shares for r in share]
-    assert set(numbers) == set(range(8))
-    if 8 % processes == 0:
-        assert len(numbers) == 8
 
 
 def test_crops_hold_the_pixels_their_labels_are_of(source: Source) -> None:

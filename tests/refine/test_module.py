@@ -28,6 +28,7 @@ class Pairs(torch.utils.data.Dataset):
             "flow": torch.randn(2, 64, 64, generator=generator),
             "valid": torch.rand(1, 64, 64, generator=generator) < 0.5,
             "seed": index,
+            "clip": f"clip {index}",
         }
 
 
