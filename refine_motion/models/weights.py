@@ -46,9 +46,8 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         if ours:
             state = ours
             break
-    if is_torchvision(set(state)):
-        separable = any(".convgru2." in key for key in state)
-        state = {torchvision_to_official(key, separable): value for key, value in state.items()}
+    if is_torchvision(state):
+        state = torchvision_to_official(state)
     return without_duplicates(state)
 
 

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.models.load import load_model
-from refine_motion.models.naming import torchvision_to_official
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import read_weights, save_weights
 
@@ -48,15 +47,6 @@ def test_torchvision_names_of_large(tmp_path: Path, shared: Path) -> None:
     assert len(state) == 169
     torch.save(state, tmp_path / "tv.pth")
     assert equal(load_model("raft_large", tmp_path / "tv.pth").state_dict(), model.state_dict())
-
-
-def test_torchvision_names_of_small() -> None:
-    assert torchvision_to_official("context_encoder.layer2.0.convnormrelu3.0.bias", False) == "cnet.layer2.0.conv3.bias"
-    assert (
-        torchvision_to_official("update_block.recurrent_block.convgru1.convq.weight", False)
-        == "update_block.gru.convq.weight"
-    )
-    assert torchvision_to_official("update_block.flow_head.conv2.bias", False) == "update_block.flow_head.conv2.bias"
 
 
 def test_own_safetensors_round_trip_and_recognition(tmp_path: Path) -> None:
