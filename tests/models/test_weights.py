@@ -86,8 +86,29 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
         load_model(None, tmp_path / "other.pth")
 
 
+def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (mark,)
+
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "more": Payload()}, tmp_path / "evil.ckpt")
+    with pytest.raises(WeightsError, match=r"evil\.ckpt: not a checkpoint that opens safely"):
+        read_weights(tmp_path / "evil.ckpt")
+    assert not mark.exists()
+
+
 def test_missing_settings_are_named() -> None:
     with pytest.raises(ConfigError, match="raft_small"):
         build_model("raft_tiny")
-    with pytest.raises(ConfigError, match="weights"):
+    with pytest.raises(ConfigError, match=r"weights.*raft_large_C_T_V1"):
         load_model("raft_small")
+
+
+def test_unknown_names_list_the_published_ones(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"raft_large_C_T: no such weights file.*raft_large_C_T_V1.*raft_small"):
+        read_weights("raft_large_C_T")
+    for path in (tmp_path / "raft_large_C_T", "absent.pth"):
+        with pytest.raises(WeightsError, match=r"no such weights file; give the path of a checkpoint$"):
+            read_weights(path)
