@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from refine_motion.errors import ConfigError
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedStratifiedCap
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
+from refine_motion.models.weights import read_weights
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.stage1 import label_videos
@@ -93,6 +94,8 @@ class RefineCLI(LightningCLI):
                 raise ConfigError(f"{checkpoint}: no such checkpoint; --ckpt_path is a .ckpt file of an earlier fit")
             if Path(checkpoint).suffix == ".safetensors":
                 raise ConfigError(f"{checkpoint}: plain weights, not a checkpoint; pass them as --model.weights")
+            # Refused here in one line, and before any labelling, where it holds more than tensors and plain values.
+            read_weights(checkpoint)
         teacher = FlowTeacher(self.model.teacher, self._get(self.config_init, "label"))
         label_videos(self.trainer, teacher, self.datamodule)
 
