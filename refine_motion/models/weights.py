@@ -172,9 +172,16 @@ def write_state(state: dict[str, Tensor], path: str | Path, header: dict[str, An
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """How the weights in one of our own safetensors files came about; empty for any other file."""
+    """How the weights in one of our own safetensors files came about; empty for any other file.
+
+    Raises:
+        WeightsError: the header is damaged.
+    """
     if path.suffix != ".safetensors":
         return {}
     with safe_open(path, framework="pt") as file:
         text = (file.metadata() or {}).get("refine_motion", "{}")
-    return json.loads(text).get("facts", {})
+    try:
+        return json.loads(text).get("facts", {})
+    except (ValueError, AttributeError) as error:
+        raise WeightsError(f"{path}: its header is damaged ({error}); copy or download it again") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from refine_motion.errors import ConfigError, WeightsError
@@ -93,6 +93,14 @@ def test_header_keeps_model_and_facts(tmp_path: Path) -> None:
     done = export_weights(tmp_path / "refined.safetensors", tmp_path / "w.safetensors")
     facts = {"steps": 250, "exported_from": "refined.safetensors"}
     assert header(done.path) == {"format": 1, "model": "raft_small", "keys": "own", "facts": facts}
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_damaged_header(tmp_path: Path, text: str) -> None:
+    state = build_model("raft_small").state_dict()
+    save_file(state, tmp_path / "w.safetensors", metadata={"refine_motion": text})
+    with pytest.raises(WeightsError, match=r"w\.safetensors: its header is damaged"):
+        export_weights(tmp_path / "w.safetensors", tmp_path / "out.safetensors")
 
 
 def test_what_cannot_be_exported(tmp_path: Path) -> None:
