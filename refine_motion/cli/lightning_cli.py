@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from refine_motion.errors import ConfigError
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedStratifiedCap
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
+from refine_motion.models.weights import read_weights
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.run import RefineResult, refine_once
@@ -116,6 +117,8 @@ def _check_checkpoint(path: str | None) -> None:
         raise ConfigError(f"{path}: no such checkpoint; --ckpt_path is a .ckpt file of an earlier fit")
     if Path(path).suffix == ".safetensors":
         raise ConfigError(f"{path}: plain weights, not a checkpoint; pass them as --model.weights")
+    # Refused here in one line, and before any labelling, where it holds more than tensors and plain values.
+    read_weights(path)
 
 
 def _data_seed(seed_everything: bool | int) -> int:

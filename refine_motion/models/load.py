@@ -6,6 +6,7 @@ from pathlib import Path
 
 from refine_motion.errors import ConfigError
 from refine_motion.models.base import FlowModel
+from refine_motion.models.published import PUBLISHED
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import load_weights, read_weights, recognise
 
@@ -15,14 +16,18 @@ def load_model(name: str | None = None, weights: str | Path | None = None) -> Fl
 
     Args:
         name: a registered name; None recognises one of our own architectures from the weights file.
-        weights: path of an official checkpoint, a torchvision one, or one of our own safetensors or Lightning files.
+        weights: path of an official checkpoint, a torchvision one, or one of our own safetensors or Lightning files; or
+            a published name, e.g. ``raft_large_C_T_V1``, downloaded once (:mod:`refine_motion.models.published`).
 
     Raises:
         ConfigError: the name is unknown or no weights are given.
-        WeightsError: the file is missing, unreadable or of another architecture.
+        WeightsError: the file is missing, unreadable, of another architecture, or cannot be downloaded.
     """
     if weights is None:
-        raise ConfigError("no weights given: pass the path of a checkpoint as `weights` (model.weights, --weights)")
+        raise ConfigError(
+            "no weights given: pass the path of a checkpoint as `weights` (model.weights, --weights), or a published "
+            f"name: {', '.join(PUBLISHED)}"
+        )
     state = read_weights(weights)
     model = build_model(name if name is not None else recognise(state, weights))
     load_weights(model, state, weights)

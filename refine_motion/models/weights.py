@@ -1,4 +1,4 @@
-"""Weight files: official checkpoints, torchvision's names, our safetensors and Lightning checkpoints, by path."""
+"""Weight files: official checkpoints, torchvision's, our safetensors and Lightning checkpoints, by path or name."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from refine_motion.errors import WeightsError
 from refine_motion.files import replacing
 from refine_motion.models.base import FlowModel
 from refine_motion.models.naming import is_torchvision, torchvision_to_official, without_duplicates
+from refine_motion.models.published import PUBLISHED, fetch
 from refine_motion.models.registry import BUILTIN, build_model
 
 FORMAT_VERSION = 1
@@ -25,11 +26,28 @@ _PREFIXES = ("model.module.", "module.", "model.", "student.")
 _NESTED = ("state_dict", "model_state_dict")
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def locate_weights(weights: str | Path) -> Path:
+    """The file that a path or a published name stands for; an existing file comes before a name.
+
+    Raises:
+        WeightsError: there is no such file and no such name, or the named weights cannot be downloaded.
+    """
+    path = Path(weights)
+    if path.is_file():
+        return path
+    if str(weights) in PUBLISHED:
+        return fetch(str(weights))
+    like_a_name = path.name == str(weights) and not path.suffix
+    names = f", or one of {', '.join(PUBLISHED)}" if like_a_name else ""
+    raise WeightsError(f"{weights}: no such weights file; give the path of a checkpoint{names}")
+
+
+def read_weights(weights: str | Path) -> dict[str, Tensor]:
     """Named tensors of a weights file, prefixes stripped and names brought to the official ones.
 
     Args:
-        path: ``.safetensors``, or anything that ``torch.load(weights_only=True)`` opens.
+        weights: path of a ``.safetensors`` file or of anything that ``torch.load(weights_only=True)`` opens, or a name
+            in :data:`refine_motion.models.published.PUBLISHED`.
 
     Returns:
         Name to tensor, on the CPU.
@@ -37,18 +55,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing or cannot be read as weights.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file; give the path of a checkpoint")
+    path = locate_weights(weights)
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     for prefix in _PREFIXES:
         ours = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         if ours:
             state = ours
             break
-    if is_torchvision(set(state)):
-        separable = any(".convgru2." in key for key in state)
-        state = {torchvision_to_official(key, separable): value for key, value in state.items()}
+    if is_torchvision(state):
+        state = torchvision_to_official(state)
     return without_duplicates(state)
 
 
@@ -90,8 +105,8 @@ def recognise(state: dict[str, Tensor], path: str | Path) -> str:
     raise WeightsError(f"{path}: weights of no known model; known models: {', '.join(BUILTIN)}")
 
 
-def load_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -> None:
-    """Fill the model, strictly.
+def check_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -> None:
+    """Compare names and shapes with those of the model, strictly.
 
     Raises:
         WeightsError: names or shapes differ; the message says which model the file belongs to where one fits.
@@ -103,6 +118,15 @@ def load_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -
         except WeightsError:
             advice = f"first difference: {difference}"
         raise WeightsError(f"{path}: weights do not fit {model.name!r}; {advice}")
+
+
+def load_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -> None:
+    """Fill the model, strictly.
+
+    Raises:
+        WeightsError: see :func:`check_weights`.
+    """
+    check_weights(model, state, path)
     model.load_state_dict(state)
 
 
@@ -127,10 +151,37 @@ def save_weights(model: FlowModel, path: str | Path, facts: dict[str, Any] | Non
         path: file to write, replaced in one step.
         facts: how the weights came about (JSON-compatible).
     """
+    return write_state(model.state_dict(), path, {"model": model.name, "facts": facts or {}})
+
+
+def write_state(state: dict[str, Tensor], path: str | Path, header: dict[str, Any]) -> Path:
+    """Write named tensors as safetensors, in the types that they have.
+
+    Args:
+        state: name to tensor, on any device.
+        path: file to write, replaced in one step.
+        header: what the tensors are (JSON-compatible), stored with the version of the format.
+    """
     path = Path(path)
-    header = {"format": FORMAT_VERSION, "model": model.name, "facts": facts or {}}
-    tensors = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    text = json.dumps({"format": FORMAT_VERSION, **header}, sort_keys=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in state.items()}
     with replacing(path) as partial:
         # Not safetensors' own writer, whose files only their owner may read.
-        partial.write_bytes(save(tensors, metadata={"refine_motion": json.dumps(header, sort_keys=True)}))
+        partial.write_bytes(save(tensors, metadata={"refine_motion": text}))
     return path
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """How the weights in one of our own safetensors files came about; empty for any other file.
+
+    Raises:
+        WeightsError: the header is damaged.
+    """
+    if path.suffix != ".safetensors":
+        return {}
+    with safe_open(path, framework="pt") as file:
+        text = (file.metadata() or {}).get("refine_motion", "{}")
+    try:
+        return json.loads(text).get("facts", {})
+    except (ValueError, AttributeError) as error:
+        raise WeightsError(f"{path}: its header is damaged ({error}); copy or download it again") from error

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.models.load import load_model
-from refine_motion.models.naming import torchvision_to_official
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import read_weights, save_weights
 
@@ -50,15 +49,6 @@ def test_torchvision_names_of_large(tmp_path: Path, shared: Path) -> None:
     assert equal(load_model("raft_large", tmp_path / "tv.pth").state_dict(), model.state_dict())
 
 
-def test_torchvision_names_of_small() -> None:
-    assert torchvision_to_official("context_encoder.layer2.0.convnormrelu3.0.bias", False) == "cnet.layer2.0.conv3.bias"
-    assert (
-        torchvision_to_official("update_block.recurrent_block.convgru1.convq.weight", False)
-        == "update_block.gru.convq.weight"
-    )
-    assert torchvision_to_official("update_block.flow_head.conv2.bias", False) == "update_block.flow_head.conv2.bias"
-
-
 def test_own_safetensors_round_trip_and_recognition(tmp_path: Path) -> None:
     model = build_model("raft_small")
     save_weights(model, tmp_path / "deep" / "w.safetensors", {"steps": 3})
@@ -96,8 +86,29 @@ def test_unusable_files_are_refused(tmp_path: Path) -> None:
         load_model(None, tmp_path / "other.pth")
 
 
+def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path) -> None:
+    mark = tmp_path / "executed"
+
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
+            return Path.touch, (mark,)
+
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "more": Payload()}, tmp_path / "evil.ckpt")
+    with pytest.raises(WeightsError, match=r"evil\.ckpt: not a checkpoint that opens safely"):
+        read_weights(tmp_path / "evil.ckpt")
+    assert not mark.exists()
+
+
 def test_missing_settings_are_named() -> None:
     with pytest.raises(ConfigError, match="raft_small"):
         build_model("raft_tiny")
-    with pytest.raises(ConfigError, match="weights"):
+    with pytest.raises(ConfigError, match=r"weights.*raft_large_C_T_V1"):
         load_model("raft_small")
+
+
+def test_unknown_names_list_the_published_ones(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"raft_large_C_T: no such weights file.*raft_large_C_T_V1.*raft_small"):
+        read_weights("raft_large_C_T")
+    for path in (tmp_path / "raft_large_C_T", "absent.pth"):
+        with pytest.raises(WeightsError, match=r"no such weights file; give the path of a checkpoint$"):
+            read_weights(path)
