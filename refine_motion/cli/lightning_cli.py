@@ -14,27 +14,32 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedStratifiedCap
+from refine_motion.labels.summary import LabelSummary
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.stage2 import finish
 from refine_motion.refine.trainer import RefineTrainer
+from refine_motion.viz.wandb_report import report_to_wandb
 
 # Imported so that YAML files may give these class names without their modules.
 __all__ = ["ColourRule", "CycleRule", "MinSpeed", "SpeedStratifiedCap", "run"]
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes the resolved configuration to the run's own folder: with W&B every run shares one log folder."""
+    """Writes the resolved configuration to the run's own folders: with W&B every run shares one log folder."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write ``<subcommand>.yaml`` into the work folder and, where W&B is used, into the run's configuration."""
-        folder = Path(self.config.workdir)
+        """Write ``<subcommand>.yaml`` into the work folder; with W&B also among the run's files and its settings."""
+        self._save(Path(self.config.workdir))
+        for run in _wandb_runs(trainer):
+            self._save(Path(run.dir))
+            run.config.update(self.config.as_dict(), allow_val_change=True)
+
+    def _save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.parser.save(self.config, folder / self.config_filename, skip_unset=False, multifile=False, overwrite=True)
-        if isinstance(trainer.logger, WandbLogger):
-            trainer.logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
 
 
 class RefineCLI(LightningCLI):
@@ -61,15 +66,21 @@ class RefineCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Stage 1 with the same trainer; it skips what is labelled already."""
-        self._stage1()
+        self.labels = self._stage1()
 
     def before_validate(self) -> None:
         """Held-out labels are needed here too."""
         self._stage1()
 
     def after_fit(self) -> None:
-        """Save the student as plain weights and compare it with the teacher."""
-        finish(self.trainer, self.model, self.datamodule, self._get(self.config, "workdir"))
+        """Save the student as plain weights and compare it with the teacher; with W&B, tables and pictures too."""
+        folder = self._get(self.config, "workdir")
+        _, held_out = finish(self.trainer, self.model, self.datamodule, folder, self.labels)
+        for run in _wandb_runs(self.trainer):
+            self.model.to(self.trainer.strategy.root_device)
+            report_to_wandb(run, self.model, self.datamodule, self.labels, held_out)
+            # Or a second fit of this process would go on in the same run.
+            run.finish()
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Without a group for the trainer's method ``label``, whose name the settings of stage 1 have."""
@@ -86,7 +97,7 @@ class RefineCLI(LightningCLI):
             kwargs["settings"] = self._get(self.config_init, "label")
         return kwargs
 
-    def _stage1(self) -> None:
+    def _stage1(self) -> LabelSummary:
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None and checkpoint not in ("best", "last", "hpc", "registry"):
             if not Path(checkpoint).is_file():
@@ -94,7 +105,14 @@ class RefineCLI(LightningCLI):
             if Path(checkpoint).suffix == ".safetensors":
                 raise ConfigError(f"{checkpoint}: plain weights, not a checkpoint; pass them as --model.weights")
         teacher = FlowTeacher(self.model.teacher, self._get(self.config_init, "label"))
-        label_videos(self.trainer, teacher, self.datamodule)
+        _, labels = label_videos(self.trainer, teacher, self.datamodule)
+        return labels
+
+
+def _wandb_runs(trainer: Trainer) -> list[Any]:
+    """The W&B runs that this process writes to: none on any process but the first."""
+    loggers = trainer.loggers if trainer.is_global_zero else []
+    return [logger.experiment for logger in loggers if isinstance(logger, WandbLogger)]
 
 
 def _data_seed(seed_everything: bool | int) -> int:
