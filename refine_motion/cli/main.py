@@ -19,6 +19,7 @@ LIGHTNING_COMMANDS = {
 # Commands with a module of their own, ``refine_motion.cli.<name>``, each with ``main(args) -> exit status``.
 OWN_COMMANDS = {
     "evaluate": "measure one model, or two against each other, on pairs with ground truth (evaluate flow)",
+    "sweep": "try settings of a W&B sweep file here, without an account: table and picture of the trials",
     "demo": "the main job from start to end on a small procedural clip",
 }
 
