@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from rich.table import Table
 from rich.text import Text
 
@@ -23,26 +24,34 @@ def ranked(sweep: Sweep, trials: Sequence[Trial]) -> list[Trial]:
 
 
 def sweep_table(sweep: Sweep, trials: Sequence[Trial]) -> Table:
-    """The trials, the best first, with their values, metric and yield, and why some failed."""
-    table = Table(title=f"Sweep {sweep.path.stem}")
-    for name in ("trial", *sweep.parameters, "labels kept", sweep.metric, "seconds"):
+    """The trials, the best first, with their values, metric and yield; under it the teacher's, and why some failed."""
+    table = Table(title=f"Sweep {sweep.path.stem}", caption_justify="left")
+    for name in ("trial", *_headings(sweep), "labels kept", sweep.metric, "seconds"):
         table.add_column(name, justify="right", overflow="fold")
-    failed = any(trial.error is not None for trial in trials)
-    if failed:
-        table.add_column("failed", overflow="fold")
-    for trial in ranked(sweep, trials):
-        values = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in trial.parameters.values())
+    better = "more" if sweep.maximise else "less"
+    told = [f"{sweep.metric}: {better} is better; measured on held-out windows without ground truth. {NO_PROOF}"]
+    order = ranked(sweep, trials)
+    if order[0].teacher is not None:
+        told.append(f"the teacher, not refined: {order[0].teacher:.4f}")
+    for trial in order:
+        values = (f"{v:.3g}" if isinstance(v, float) else str(v) for v in trial.parameters.values())
         table.add_row(
             str(trial.number),
             *map(Text, values),
             "" if trial.kept_share is None else f"{trial.kept_share:.1%}",
-            "" if trial.value is None else f"{trial.value:.4f}",
+            "failed" if trial.value is None else f"{trial.value:.4f}",
             f"{trial.seconds:.0f}",
-            *([Text(trial.error or "")] if failed else []),
         )
-    better = "more" if sweep.maximise else "less"
-    table.caption = f"{sweep.metric}: {better} is better; measured on held-out windows without ground truth. {NO_PROOF}"
+        if trial.error is not None:
+            told.append(f"trial {trial.number} failed: {trial.error}")
+    table.caption = Text("\n".join(told))
     return table
+
+
+def _headings(sweep: Sweep) -> list[str]:
+    """Names of the parameters without what makes them too long for a table, where they stay apart."""
+    short = [".".join(name.split(".")[-2:]) for name in sweep.parameters]
+    return short if len(set(short)) == len(short) else list(sweep.parameters)
 
 
 def draw_sweep(path: Path, sweep: Sweep, trials: Sequence[Trial]) -> None:
@@ -65,14 +74,19 @@ def draw_sweep(path: Path, sweep: Sweep, trials: Sequence[Trial]) -> None:
         if not all(isinstance(place, (int, float)) and not isinstance(place, bool) for place in places):
             # Texts, lists and switches stand side by side.
             places = [str(place) for place in places]
-        axes.scatter(places, values, color="0.45", zorder=2)
+        axes.scatter(places, values, color="0.45", zorder=2, label="trials")
         axes.scatter(places[:1], values[:1], color="tab:red", zorder=3, label=f"best: trial {done[0].number}")
+        if done[0].teacher is not None:
+            axes.axhline(done[0].teacher, color="tab:blue", linestyle="--", label="teacher, not refined")
         parameter = sweep.parameters[name]
         if isinstance(parameter, Range) and parameter.log:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(name)
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel(sweep.metric)
-    figure.axes[0].legend()
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

@@ -102,26 +102,26 @@ def _run_trial(sweep: Sweep, number: int, values: Mapping[str, Any], folder: Pat
     seconds = time.monotonic() - start
     if status != 0:
         return Trial(number, dict(values), seconds, error=_last_line(folder / LOG) or f"ended with status {status}")
-    value, kept_share, problem = _read_result(folder / RESULT, sweep.metric)
-    return Trial(number, dict(values), seconds, value, kept_share, problem)
+    return Trial(number, dict(values), seconds, **_read_result(folder / RESULT, sweep.metric))
 
 
-def _read_result(path: Path, metric: str) -> tuple[float | None, float | None, str | None]:
-    """Metric, kept share and, where there is no metric, the reason."""
+def _read_result(path: Path, metric: str) -> dict[str, Any]:
+    """Metric of student and teacher and kept share, or the error."""
     try:
         result = json.loads(path.read_text())
         held_out, labels = result["held_out"], result.get("labels") or {}
     except FileNotFoundError:
-        return None, None, f"it wrote no {path.name}"
+        return {"error": f"it wrote no {path.name}"}
     except (ValueError, KeyError, TypeError) as error:
-        return None, None, f"its {path.name} is not that of a fit ({error})"
-    kept_share = labels.get("kept_share")
+        return {"error": f"its {path.name} is not that of a fit ({error})"}
     if metric not in held_out:
         found = ", ".join(held_out) or "nothing (data.holdout is 0)"
-        return None, kept_share, f"no {metric} was measured, only: {found}"
+        return {"error": f"no {metric} was measured, only: {found}"}
     if not math.isfinite(held_out[metric]):
-        return None, kept_share, f"{metric} is {held_out[metric]}"
-    return held_out[metric], kept_share, None
+        return {"error": f"{metric} is {held_out[metric]}"}
+    folder, slash, name = metric.rpartition("/")
+    teacher = held_out.get(f"{folder}{slash}teacher_{name}")
+    return {"value": held_out[metric], "teacher": teacher, "kept_share": labels.get("kept_share")}
 
 
 def _last_line(log: Path) -> str:

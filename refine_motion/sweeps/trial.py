@@ -20,6 +20,7 @@ class Trial:
         parameters: the value of each.
         seconds: how long it took.
         value: the metric; None where the trial failed.
+        teacher: the metric of the unrefined model, ``teacher_`` before its name; None where the trial measured none.
         kept_share: pixels that passed its filters over all pixels, 0 to 1; None where unknown.
         error: one line on why it failed; None where it did not.
     """
@@ -28,6 +29,7 @@ class Trial:
     parameters: dict[str, Any]
     seconds: float
     value: float | None = None
+    teacher: float | None = None
     kept_share: float | None = None
     error: str | None = None
 

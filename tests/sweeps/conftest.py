@@ -21,7 +21,7 @@ with open(given.workdir.parent / "calls.txt", "a") as calls:
 print("started")
 if given.fail == given.x:
     raise SystemExit("\\x1b[31mrefine-motion: x is not liked")
-result = {"held_out": {"val/score": (given.x - 2) ** 2}, "labels": {"kept_share": 0.5}}
+result = {"held_out": {"val/score": (given.x - 2) ** 2, "val/teacher_score": 7.5}, "labels": {"kept_share": 0.5}}
 (given.workdir / "result.json").write_text(json.dumps(result))
 """
 WriteSweep = Callable[..., Path]

@@ -25,6 +25,7 @@ def test_trials_have_their_own_folders_and_the_best_is_named(
     assert "without ground truth" in " ".join(told.split())
     assert f"best: {out / 'trial_002'} with --x=2" in told
     assert "50.0%" in told
+    assert "not refined: 7.5000" in told
 
 
 def test_a_killed_sweep_goes_on_and_tries_what_failed_again(
@@ -46,6 +47,19 @@ def test_a_killed_sweep_goes_on_and_tries_what_failed_again(
     journal.write_text("{")
     assert main(["sweep", file, "--out", str(out), "--", "--fail", "1"]) == 2
     assert "trials.json" in capsys.readouterr().err
+
+
+def test_crashes_are_told_by_the_last_line_of_the_log(write_sweep: WriteSweep, tmp_path: Path) -> None:
+    crash = "print('wandb: bye', flush=True); raise RuntimeError('out of luck')"
+    for number, (code, told) in enumerate([
+        (crash, "RuntimeError: out of luck"),
+        ("import os; os.kill(os.getpid(), 9)", "ended with status -9"),
+        ("print('done')", "it wrote no result.json"),
+    ]):  # fmt: skip
+        out = tmp_path / str(number)
+        command = ["${interpreter}", "-c", code, "${args}"]
+        assert main(["sweep", str(write_sweep(command=command)), "--trials", "1", "--out", str(out)]) == 2
+        assert json.loads((out / "trials.json").read_text())["trials"][0]["error"] == told
 
 
 def test_no_trial_came_to_an_end(write_sweep: WriteSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
