@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Its log handler keeps the error stream of the first import, which must not be one that a test captures and closes.
+import lightning.pytorch  # noqa: F401
 import pytest
 import torch
 

@@ -23,21 +23,25 @@ from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.runs import RefinePlan, Run, refine_all
 from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.trainer import RefineTrainer
+from refine_motion.viz.wandb_report import report_to_wandb
 
 # Imported so that YAML files may give these class names without their modules.
 __all__ = ["ColourRule", "CycleRule", "MinSpeed", "SpeedStratifiedCap", "run"]
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes the resolved configuration to the run's own folder: with W&B every run shares one log folder."""
+    """Writes the resolved configuration to the run's own folders: with W&B every run shares one log folder."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write ``<subcommand>.yaml`` into the work folder and, where W&B is used, into the run's configuration."""
-        folder = Path(self.config.workdir)
+        """Write ``<subcommand>.yaml`` into the work folder; with W&B also among the run's files and its settings."""
+        self._save(Path(self.config.workdir))
+        for run in _wandb_runs(trainer):
+            self._save(Path(run.dir))
+            run.config.update(self.config.as_dict(), allow_val_change=True)
+
+    def _save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.parser.save(self.config, folder / self.config_filename, skip_unset=False, multifile=False, overwrite=True)
-        if isinstance(trainer.logger, WandbLogger):
-            trainer.logger.experiment.config.update(self.config.as_dict(), allow_val_change=True)
 
 
 class RefineCLI(LightningCLI):
@@ -74,6 +78,11 @@ class RefineCLI(LightningCLI):
         if plan == RefinePlan():
             settings = self._get(self.config_init, "label")
             self.result = refine_once(self.trainer, model, datamodule, settings, workdir, ckpt_path)
+            for run in _wandb_runs(self.trainer):
+                model.to(self.trainer.strategy.root_device)
+                report_to_wandb(run, model, datamodule, self.result.labels, self.result.held_out)
+                # Or a second fit of this process would go on in the same run.
+                run.finish()
             return
         if ckpt_path is not None:
             raise ConfigError("--ckpt_path is of one run; several (refine.unit, refine.rounds) go on by themselves")
@@ -108,6 +117,12 @@ class RefineCLI(LightningCLI):
         if subcommand == "label":
             kwargs["settings"] = self._get(self.config_init, "label")
         return kwargs
+
+
+def _wandb_runs(trainer: Trainer) -> list[Any]:
+    """The W&B runs that this process writes to: none on any process but the first."""
+    loggers = trainer.loggers if trainer.is_global_zero else []
+    return [logger.experiment for logger in loggers if isinstance(logger, WandbLogger)]
 
 
 def _check_checkpoint(path: str | None) -> None:

@@ -27,6 +27,8 @@ from torch import Tensor
 from refine_motion.types import Evidence
 
 _MAX_FLOW_BITS = 10
+# What decode_evidence needs.
+EVIDENCE_TENSORS = ("flow", "cycle", "evidence")
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,12 @@ class LogQuantiser:
         return (level.round().to(torch.int32) + 1).clamp(0, self._steps + 1)
 
     def decode(self, levels: Tensor) -> Tensor:
-        """Values, float32, of levels."""
+        """Values, float32, of levels ``(N,)``."""
         octaves = math.log2(self.high / self.low)
-        values = self.low * torch.exp2((levels.float() - 1) * (octaves / self._steps))
-        return torch.where(levels == 0, torch.zeros_like(values), values)
+        table = self.low * torch.exp2((torch.arange(2**self.bits) - 1) * (octaves / self._steps))
+        table[0] = 0
+        # Looked up, which takes a sixth of the time that as many powers take.
+        return table.index_select(0, levels.int())
 
 
 CYCLE = LogQuantiser(2.0**-8, 2.0**5, 8)
@@ -130,18 +134,41 @@ def decode(tensors: dict[str, Tensor], header: dict[str, str]) -> FlowLabel:
     Raises:
         ValueError, KeyError, zlib.error: the tensors do not belong together.
     """
-    height, width = int(header["height"]), int(header["width"])
+    size, evidence = decode_evidence(tensors, header)
     bits = np.frombuffer(zlib.decompress(tensors["position"].numpy().tobytes()), dtype=np.uint8)
-    index = torch.from_numpy(np.flatnonzero(np.unpackbits(bits, count=height * width)))
-    flow = tensors["flow"].float() / 2.0 ** int(header["flow_bits"])
-    if not len(index) == len(flow) == len(tensors["cycle"]) == len(tensors["evidence"]):
-        raise ValueError("positions, flow and evidence differ in number")
+    index = torch.from_numpy(np.flatnonzero(np.unpackbits(bits, count=size[0] * size[1])))
+    flow = _flow(tensors, header)
+    if len(index) != len(flow):
+        raise ValueError("positions and flow differ in number")
+    return FlowLabel(size, index, flow, evidence)
+
+
+def decode_evidence(tensors: dict[str, Tensor], header: dict[str, str]) -> tuple[tuple[int, int], Evidence]:
+    """What the filters look at, without the positions, whose unpacking takes as long as all the rest.
+
+    Args:
+        tensors: those of :data:`EVIDENCE_TENSORS`; speed is the length of the flow, so that is among them.
+        header: as of :func:`encode`.
+
+    Returns:
+        ``(H, W)`` of the frames in pixels, and evidence with fields ``(N,)``, equal to that of :func:`decode`.
+
+    Raises:
+        ValueError, KeyError: the tensors do not belong together.
+    """
+    flow = _flow(tensors, header)
+    if not len(flow) == len(tensors["cycle"]) == len(tensors["evidence"]):
+        raise ValueError("flow and evidence differ in number")
     packed = tensors["evidence"].to(torch.int32)
     evidence = Evidence(
         cycle_error=CYCLE.decode(tensors["cycle"]),
-        speed=flow.norm(dim=1),
+        speed=torch.hypot(flow[:, 0], flow[:, 1]),
         backward_speed=BACKWARD.decode(packed & (2**BACKWARD.bits - 1)),
         colour_error=COLOUR.decode((packed >> BACKWARD.bits) & (2**COLOUR.bits - 1)),
         gradient=GRADIENT.decode(packed >> (BACKWARD.bits + COLOUR.bits)),
     )
-    return FlowLabel((height, width), index, flow, evidence)
+    return (int(header["height"]), int(header["width"])), evidence
+
+
+def _flow(tensors: dict[str, Tensor], header: dict[str, str]) -> Tensor:
+    return tensors["flow"].float() / 2.0 ** int(header["flow_bits"])

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from refine_motion.errors import LabelError
 from refine_motion.files import replacing
-from refine_motion.labels.codec import FlowLabel, decode, encode
+from refine_motion.labels.codec import EVIDENCE_TENSORS, FlowLabel, decode, decode_evidence, encode
+from refine_motion.types import Evidence
 
 SCHEMA_VERSION = 1
 _HEADER = "refine_motion"
+_Decoded = TypeVar("_Decoded")
 
 
 @dataclass(frozen=True)
@@ -83,12 +86,25 @@ class LabelStore:
         Raises:
             LabelError: it is absent, damaged, or belongs to something else.
         """
+        return self._load(key, (*EVIDENCE_TENSORS, "position"), decode)
+
+    def read_evidence(self, key: PairKey) -> tuple[tuple[int, int], Evidence]:
+        """``(H, W)`` of the frames, and the evidence of a pair's label, fields ``(N,)``: what filters look at.
+
+        Raises:
+            LabelError: it is absent, damaged, or belongs to something else.
+        """
+        return self._load(key, EVIDENCE_TENSORS, decode_evidence)
+
+    def _load(
+        self, key: PairKey, names: Sequence[str], decoder: Callable[[dict[str, Tensor], dict[str, str]], _Decoded]
+    ) -> _Decoded:
         path = self.path(key)
         problem = self.problem(key)
         if problem is None:
             try:
                 with safe_open(path, framework="pt") as file:
-                    return decode({name: file.get_tensor(name) for name in file.keys()}, _header(file))  # noqa: SIM118
+                    return decoder({name: file.get_tensor(name) for name in names}, _header(file))
             except (SafetensorError, KeyError, ValueError, zlib.error) as error:
                 problem = f"damaged ({error})"
                 # Its header looks right, so nothing but its absence would have it made again.

@@ -54,25 +54,28 @@ class LabelSummary:
         return table
 
 
-def summarise(store: LabelStore, keys: Sequence[PairKey], filters: Sequence[LabelFilter]) -> LabelSummary:
-    """Measure the yield of the labels of some pairs.
+def summarise(
+    store: LabelStore, keys: Sequence[PairKey], filters: Sequence[LabelFilter], max_read: int = MAX_READ
+) -> LabelSummary:
+    """Measure the yield of the labels of some pairs; only their evidence is read.
 
     Args:
         store: where they are.
         keys: the pairs; all must be labelled.
         filters: what training would apply.
+        max_read: pairs that are read at most, at least 1.
     """
-    stride = max(1, -(-len(keys) // MAX_READ))
+    stride = max(1, -(-len(keys) // max_read))
     pixels = stored = kept = 0
     bins = torch.zeros(len(SPEED_EDGES) + 1, dtype=torch.long)
     edges = torch.tensor(SPEED_EDGES)
     for key in keys[::stride]:
-        label = store.read(key)
-        passed = label.keep(select(filters, label.evidence, seed=0))
-        pixels += label.size[0] * label.size[1]
-        stored += len(label.index)
-        kept += len(passed.index)
-        found = torch.bucketize(passed.evidence.speed, edges, right=True)
+        size, evidence = store.read_evidence(key)
+        speed = evidence.speed[select(filters, evidence, seed=0)]
+        pixels += size[0] * size[1]
+        stored += len(evidence.speed)
+        kept += len(speed)
+        found = torch.bucketize(speed, edges, right=True)
         bins += torch.bincount(found, minlength=len(bins))
     total = sum(store.path(key).stat().st_size for key in keys)
     read_bytes = sum(store.path(key).stat().st_size for key in keys[::stride])

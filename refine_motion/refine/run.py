@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -96,8 +96,9 @@ def refine_once(
         content = {
             "identity": module.identity,
             "candidates": {name: path.name for name, path in candidates.items()},
+            "steps": trainer.global_step,
             "held_out": held_out,
-            "labels": {"pairs": summary.pairs, "kept_share": summary.kept_share, "bytes": summary.bytes},
+            "labels": asdict(summary),
         }
         with replacing(folder / RESULT) as partial:
             partial.write_text(json.dumps(content, indent=1))

@@ -12,6 +12,8 @@ from refine_motion.models.weights import save_weights
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
 
+NO_PROOF = "A small cycle error alone does not make a model better: compare on true flow."
+
 
 def finish(
     trainer: Trainer, module: RefineModule, data: VideoLabelDataModule, folder: Path
@@ -62,5 +64,5 @@ def _table(held_out: dict[str, float], candidates: list[str]) -> Table:
         columns = ("cycle_error", "label_epe", *(["source_epe"] if source else []))
         values = [held_out.get(f"{prefix}{column}") for column in columns]
         table.add_row(name, *("" if value is None else f"{value:.3f} px" for value in values))
-    table.caption = "A small cycle error alone does not make a model better: compare on true flow."
+    table.caption = NO_PROOF
     return table

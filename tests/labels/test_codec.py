@@ -4,7 +4,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refine_motion.labels.codec import BACKWARD, COLOUR, CYCLE, GRADIENT, FlowLabel, LogQuantiser, decode, encode
+from refine_motion.labels.codec import (
+    BACKWARD,
+    COLOUR,
+    CYCLE,
+    EVIDENCE_TENSORS,
+    GRADIENT,
+    FlowLabel,
+    LogQuantiser,
+    decode,
+    decode_evidence,
+    encode,
+)
 from refine_motion.types import Evidence
 
 
@@ -58,6 +69,14 @@ def test_evidence_is_kept_within_the_stated_share() -> None:
         inside = (true >= quantiser.low) & (true <= quantiser.high)
         assert inside.sum() > 500
         assert ((read / true - 1).abs()[inside] <= tolerance).all()
+
+
+def test_evidence_alone_is_that_of_the_whole_label() -> None:
+    tensors, header = encode(make_label((30, 40), 0.4, 5.0))
+    size, evidence = decode_evidence({name: tensors[name] for name in EVIDENCE_TENSORS}, header)
+    assert size == (30, 40)
+    for name, values in vars(decode(tensors, header).evidence).items():
+        assert torch.equal(getattr(evidence, name), values)
 
 
 def test_quantiser_ends() -> None:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from refine_motion.errors import LabelError
+from refine_motion.labels.select import ColourRule, CycleRule
 from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.summary import summarise
 from tests.labels.test_codec import make_label
 
 KEY = PairKey("abc", 3, 5)
@@ -73,3 +76,34 @@ def test_manifest_is_rebuilt_from_headers(tmp_path: Path) -> None:
     content = json.loads(first)
     assert content["settings"] == {"iters": 3}
     assert sorted(e["kept"] for e in content["labels"]) == sorted(len(v.index) for v in kept.values())
+
+
+def test_evidence_is_read_without_positions_and_refused_like_a_label(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, "t")
+    store.write(KEY, make_label((20, 30), 0.5, 2.0))
+    size, evidence = store.read_evidence(KEY)
+    assert size == (20, 30)
+    assert torch.equal(evidence.cycle_error, store.read(KEY).evidence.cycle_error)
+    with pytest.raises(LabelError, match="absent"):
+        store.read_evidence(PairKey("abc", 4, 6))
+    store.path(KEY).write_bytes(store.path(KEY).read_bytes()[:100])
+    with pytest.raises(LabelError, match="damaged"):
+        store.read_evidence(KEY)
+
+
+def test_five_thresholds_on_400_labels(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, "t")
+    keys = [PairKey(f"clip{number}", 0, 1) for number in range(400)]
+    label = make_label((96, 128), 0.5, 10.0)
+    for key in keys:
+        store.write(key, label)
+    shares = []
+    for beta in (0.05, 0.1, 0.2, 0.3, 0.4):
+        start = time.perf_counter()
+        evidence = [store.read_evidence(key)[1] for key in keys]
+        # Some eighth of a second where the machine is idle.
+        assert time.perf_counter() - start < 1
+        assert len(evidence) == 400
+        shares.append(summarise(store, keys, [CycleRule(0.002, beta), ColourRule(1.275)]).kept_share)
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1]
