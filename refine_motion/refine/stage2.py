@@ -52,17 +52,32 @@ def finish(
     return paths, held_out
 
 
+def held_out_rows(
+    held_out: dict[str, float], candidates: list[str]
+) -> tuple[list[str], list[tuple[str, list[float | None]]]]:
+    """The held-out figures as a table: a row per model, a column for the source domain where it was replayed.
+
+    Args:
+        held_out: figures in pixels as the validation logs them.
+        candidates: names of the models beside the teacher.
+
+    Returns:
+        Headings, and name and values of each row; the teacher has no distance from its own labels.
+    """
+    columns = {"cycle_error": "cycle error", "label_epe": "distance from the kept labels"}
+    if "val/source_epe" in held_out:
+        columns["source_epe"] = "source domain, true flow"
+    prefixes = {name: "val/" if name == "refined" else f"val/{name}_" for name in ("teacher", *candidates)}
+    rows = [(name, [held_out.get(f"{prefix}{key}") for key in columns]) for name, prefix in prefixes.items()]
+    return list(columns.values()), rows
+
+
 def _table(held_out: dict[str, float], candidates: list[str]) -> Table:
-    """A row per model; the column of the source domain where it was replayed."""
-    source = "val/source_epe" in held_out
-    table = Table(title="Held-out windows, without ground truth")
-    table.add_column("")
-    for column in ("cycle error", "distance from the kept labels", *(["source domain, true flow"] if source else [])):
+    columns, rows = held_out_rows(held_out, candidates)
+    table = Table(title="Held-out windows, without ground truth", caption=NO_PROOF)
+    table.add_column("mean")
+    for column in columns:
         table.add_column(column, justify="right")
-    for name in ("teacher", *candidates):
-        prefix = "val/" if name == "refined" else f"val/{name}_"
-        columns = ("cycle_error", "label_epe", *(["source_epe"] if source else []))
-        values = [held_out.get(f"{prefix}{column}") for column in columns]
+    for name, values in rows:
         table.add_row(name, *("" if value is None else f"{value:.3f} px" for value in values))
-    table.caption = NO_PROOF
     return table

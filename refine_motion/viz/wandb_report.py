@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import wandb
@@ -14,6 +14,7 @@ from refine_motion.motion.grid import length
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.dataset import HeldOutPairs
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.stage2 import held_out_rows
 from refine_motion.viz.flow import flow_to_rgb, overlay_flow
 
 _MAX_VIDEOS = 500
@@ -31,8 +32,8 @@ def report_to_wandb(
 ) -> None:
     """Add tables, pictures and the yield of the labels to a run, after the training.
 
-    Logged are ``labels/videos`` (a table: yield of each video, of 500 at most), ``held_out/means`` (a table: student
-    against teacher in pixels) and ``held_out/pairs`` (four pairs at most: labels kept, teacher's flow, student's flow);
+    Logged are ``labels/videos`` (a table: yield of each video, of 500 at most), ``held_out/means`` (a table: teacher
+    and candidates in pixels) and ``held_out/pairs`` (four pairs at most: labels kept, teacher's flow, student's flow);
     the last two only where windows are held out. The summary gets ``labels/pairs`` and the shares
     ``labels/stored_share`` and ``labels/kept_share``, 0 to 1.
 
@@ -49,11 +50,8 @@ def report_to_wandb(
     if data.store is not None:
         logged["labels/videos"] = _yield_per_video(data, data.store)
     if held_out:
-        rows: list[list[Any]] = [
-            ["cycle error", held_out["val/teacher_cycle_error"], held_out["val/cycle_error"]],
-            ["distance from the kept labels", None, held_out["val/label_epe"]],
-        ]
-        logged["held_out/means"] = wandb.Table(["mean, px", "teacher", "student"], rows)
+        columns, rows = held_out_rows(held_out, list(module.candidates()))
+        logged["held_out/means"] = wandb.Table(["mean, px", *columns], [[name, *values] for name, values in rows])
         logged["held_out/pairs"] = _pictures(module, data)
     run.log(logged)
 
@@ -74,10 +72,7 @@ def _yield_per_video(data: VideoLabelDataModule, store: LabelStore) -> wandb.Tab
 
 def _pictures(module: RefineModule, data: VideoLabelDataModule) -> list[wandb.Image]:
     """Centre crops of held-out pairs spread evenly."""
-    loader = data.val_dataloader()
-    held = loader.dataset if not isinstance(loader, list) else None
-    if not isinstance(held, HeldOutPairs):
-        return []
+    held = cast(HeldOutPairs, data.val_dataloader()[0].dataset)
     count = min(_MAX_PAIRS, len(held))
     found = []
     for number in (index * len(held) // count for index in range(count)):
