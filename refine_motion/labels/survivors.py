@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from refine_motion.errors import ConfigError
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.select import LabelFilter, select
@@ -13,6 +15,7 @@ from refine_motion.labels.store import PairKey
 from refine_motion.labels.yields import cycle_ratio
 
 Measure = Literal["cycle", "colour"]
+_EQUAL = 0.02
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ def worst_survivors(
         apart: least distance in x or y, in pixels, between two of one pair: an error covers many pixels.
 
     Returns:
-        The worst first; fewer where fewer are kept.
+        The worst first, from as many pairs as there are; fewer than ``count`` where fewer are kept. Stored evidence is
+        rounded, so errors within 2 % are taken for equal, and the other measure decides between them.
 
     Raises:
         ConfigError: ``by`` is neither, or ``count`` is below 1.
@@ -59,19 +63,22 @@ def worst_survivors(
     if by not in ("cycle", "colour") or count < 1:
         raise ConfigError(f'worst_survivors: by is "cycle" or "colour" and count at least 1, got {by!r} and {count}')
     found: list[tuple[float, Survivor]] = []
+    per_pair = -(-count // max(len(labels), 1))
     for key, label in labels.items():
         kept = label.keep(select(filters, label.evidence, seed=0))
         ratio, error = cycle_ratio(kept.evidence), kept.evidence.colour_error
-        score = (ratio if by == "cycle" else error).clone()
+        first, second = (ratio, error) if by == "cycle" else (error, ratio)
+        # The whole part is the level of the first measure, the rest orders by the second.
+        score = (first.double().clamp(min=1e-6).log() / _EQUAL).round() + second / (second + 1)
         x, y = kept.index % label.size[1], kept.index // label.size[1]
-        for _ in range(min(count, len(score))):
+        for _ in range(min(per_pair, len(score))):
             worst = int(score.argmax())
-            if score[worst] < 0:
+            if score[worst] == -torch.inf:
                 break
             at = (int(x[worst]), int(y[worst]))
             dx, dy = kept.flow[worst].tolist()
             one = Survivor(key, at, (dx, dy), ratio[worst].item(), error[worst].item())
             found.append((score[worst].item(), one))
-            score[((x - at[0]).abs() < apart) & ((y - at[1]).abs() < apart)] = -1
+            score[((x - at[0]).abs() < apart) & ((y - at[1]).abs() < apart)] = -torch.inf
     found.sort(key=lambda item: item[0], reverse=True)
     return [one for _, one in found[:count]]

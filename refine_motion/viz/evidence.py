@@ -16,8 +16,8 @@ from refine_motion.labels.yields import YieldCurve, cycle_ratio
 from refine_motion.types import Evidence
 from refine_motion.viz.notebook import DROPPED, KEPT, NotebookFigure
 
-_PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-_THRESHOLD = {"color": "#222222", "linestyle": "--", "linewidth": 1.2}
+_PLAIN = FuncFormatter(lambda value, _: f"{value:.2g}")
+_THRESHOLD = {"linestyle": "--", "linewidth": 1.2}
 
 
 def _levels(quantiser: LogQuantiser, step: int) -> Tensor:
@@ -62,10 +62,11 @@ def draw_evidence(labels: Iterable[FlowLabel], filters: Sequence[LabelFilter]) -
         axes.stairs(stored.numpy(), edges.numpy(), baseline=kept.numpy(), fill=True, color=DROPPED, label="dropped")
         for one in filters:
             if rule is not None and isinstance(one, rule):
-                axes.axvline(getattr(one, number), **_THRESHOLD, label=f"your {rule.__name__}")
+                axes.axvline(getattr(one, number), color="black", **_THRESHOLD, label=f"your {rule.__name__}")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(_PLAIN)
-        axes.set_xlim(edges[0], edges[-1])
+        seen = count.sum(dim=0).nonzero().flatten().tolist() or [0, -2]
+        axes.set_xlim(edges[seen[0]], edges[seen[-1] + 1])
         axes.set_xlabel(title)
         axes.set_ylabel("stored pixels, %")
         axes.spines[["top", "right"]].set_visible(False)
@@ -87,17 +88,17 @@ def draw_yield(curve: YieldCurve, filters: Sequence[LabelFilter]) -> NotebookFig
     colours = matplotlib.colormaps["viridis"](torch.linspace(0, 0.95, len(names)).numpy())
     figure = NotebookFigure(11, 3.6)
     left, right = figure.subplots(1, 2)
-    left.plot(curve.scales, 100 * curve.shares.sum(dim=1), "o-", color=KEPT, markersize=4)
+    left.plot(curve.scales, 100 * curve.shares.sum(dim=1), "o-", color=KEPT, markersize=4, clip_on=False)
     left.set_ylim(0, 100)
     left.set_ylabel("kept, % of all pixels")
     right.stackplot(curve.scales, 100 * curve.balance.T, labels=names, colors=colours)
     right.set_ylim(0, 100)
     right.set_ylabel("% of the kept pixels")
     right.legend(title="speed", reverse=True, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=9)
-    for axes in (left, right):
+    for axes, colour in ((left, "black"), (right, "white")):
         for one in filters:
             if isinstance(one, CycleRule):
-                axes.axvline(one.looseness, **_THRESHOLD, label="your CycleRule")
+                axes.axvline(one.looseness, color=colour, **_THRESHOLD, label="your CycleRule")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_locator(FixedLocator(curve.scales[::2].tolist()))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -105,4 +106,6 @@ def draw_yield(curve: YieldCurve, filters: Sequence[LabelFilter]) -> NotebookFig
         axes.set_xlim(curve.scales[0], curve.scales[-1])
         axes.set_xlabel("threshold, multiples of the paper's cycle rule")
         axes.spines[["top", "right"]].set_visible(False)
+    if left.get_legend_handles_labels()[0]:
+        left.legend(frameon=False, fontsize=9)
     return figure

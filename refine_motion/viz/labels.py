@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -18,7 +19,7 @@ from refine_motion.viz.flow import flow_key, flow_to_rgb
 from refine_motion.viz.notebook import DROPPED, KEPT, NotebookFigure
 
 _NOT_STORED = "#3a3a3a"
-_MARK_FROM, _MARK_TO = "#FFFFFF", "#FF2D95"
+_MARK = "#FF2D95"
 
 
 def overlay_verdict(frame: Tensor, label: FlowLabel, filters: Sequence[LabelFilter]) -> Tensor:
@@ -61,10 +62,9 @@ def draw_pairs(
     if max_speed is None:
         speeds = torch.cat([label.evidence.speed for _, label in pairs.values()]).sort().values
         max_speed = max(1.0, speeds[int(0.99 * (len(speeds) - 1))].item() if len(speeds) else 0.0)
-    width, height = 12.0, 0.45
     aspects = [frame.shape[1] / frame.shape[2] for frame, _ in pairs.values()]
-    figure = NotebookFigure(width, height + sum(width * 0.22 * aspect + 0.35 for aspect in aspects))
-    grid = figure.subplots(len(pairs), 4, squeeze=False, height_ratios=aspects)
+    figure = NotebookFigure(12.6, 0.45 + sum(2.9 * aspect + 0.35 for aspect in aspects))
+    grid = figure.subplots(len(pairs), 5, squeeze=False, height_ratios=aspects, width_ratios=(1, 1, 1, 1, 0.22))
     for row, (title, (frame, label)) in zip(grid, pairs.items(), strict=True):
         kept = select(filters, label.evidence, seed=0)
         share = 100 / (label.size[0] * label.size[1])
@@ -85,7 +85,11 @@ def draw_pairs(
         frameon=False,
         fontsize=9,
     )
-    _draw_flow_key(grid[-1][3], max_speed)
+    for axes in grid[:, 4]:
+        axes.set_axis_off()
+    grid[0, 4].imshow(flow_key(128).permute(1, 2, 0).numpy())
+    grid[0, 4].set_anchor("N")
+    grid[0, 4].set_title(f"rim {max_speed:.3g} px", fontsize=8)
     return figure
 
 
@@ -96,20 +100,13 @@ def _flow_on_dark(frame: Tensor, flow: Tensor, known: Tensor, max_speed: float) 
     return torch.where(known, flow_to_rgb(flow * (max_speed / speed).clamp(max=1), max_speed), dark)
 
 
-def _draw_flow_key(axes: Axes, max_speed: float) -> None:
-    inset = axes.inset_axes((0.0, 0.0, 0.22, 0.22 * 4 / 3))
-    inset.imshow(flow_key(64).permute(1, 2, 0).numpy())
-    inset.set_axis_off()
-    axes.text(0.11, 0.31, f"rim {max_speed:.0f} px", transform=axes.transAxes, color="white", fontsize=7, ha="center")
-
-
 def _show(axes: Axes, image: Tensor, title: str) -> None:
-    axes.imshow(image.permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
+    axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
 
 
-def draw_survivors(opened: OpenedLabels, survivors: Sequence[Survivor], crop: int = 64) -> NotebookFigure:
+def draw_survivors(opened: OpenedLabels, survivors: Sequence[Survivor], crop: int = 48) -> NotebookFigure:
     """Each survivor as two crops, centred at its position in the first frame and at its match in the second.
 
     Where the label is right, both crosses lie on the same point of the scene. The ring in the second crop is the
@@ -128,28 +125,23 @@ def draw_survivors(opened: OpenedLabels, survivors: Sequence[Survivor], crop: in
         raise ValueError("no survivors to draw: the filters keep nothing")
     columns = min(3, len(survivors))
     rows = -(-len(survivors) // columns)
-    figure = NotebookFigure(4.0 * columns, 2.5 * rows)
-    grid = figure.subplots(rows, 2 * columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
+    figure = NotebookFigure(4.2 * columns, 2.6 * rows)
+    places = figure.subfigures(rows, columns, squeeze=False, wspace=0.06, hspace=0.04).flat
     names = opened.names
-    for number, one in enumerate(survivors):
-        row, column = divmod(number, columns)
-        left, right = grid[row, 2 * column], grid[row, 2 * column + 1]
+    for one, place in zip(survivors, places, strict=False):
         (x, y), (dx, dy) = one.xy, one.flow
-        first, second = opened.frames(one.key)
-        _show(left, first, f"{names[one.key.video]}, frame {one.key.frame_a}\ncycle {one.cycle_ratio:.2f} x rule")
-        _show(
-            right,
-            second,
-            f"frame {one.key.frame_b}, moved {torch.tensor(one.flow).norm():.1f} px\n"
-            f"colour {one.colour_error:.1f} levels",
+        place.suptitle(
+            f"{names[one.key.video]}, frame {one.key.frame_a} → {one.key.frame_b}, moved {math.hypot(dx, dy):.1f} px\n"
+            f"cycle error {one.cycle_ratio:.2f} x paper's rule, colour error {one.colour_error:.1f}",
+            fontsize=9,
         )
-        for axes, at in ((left, (x, y)), (right, (x + dx, y + dy))):
-            axes.plot(*at, "+", color=_MARK_TO, markersize=16, markeredgewidth=1.6)
+        left, right = place.subplots(1, 2)
+        for axes, frame, at in zip((left, right), opened.frames(one.key), ((x, y), (x + dx, y + dy)), strict=True):
+            axes.imshow(frame.permute(1, 2, 0).numpy(), interpolation="nearest")
+            axes.plot(*at, "+", color=_MARK, markersize=14, markeredgewidth=1.5)
+            axes.set(xticks=[], yticks=[], facecolor="black")
             axes.set_xlim(at[0] - crop / 2, at[0] + crop / 2)
             axes.set_ylim(at[1] + crop / 2, at[1] - crop / 2)
-            axes.set_facecolor("black")
-        right.plot([x, x + dx], [y, y + dy], color=_MARK_FROM, linewidth=1)
-        right.plot(x, y, "o", color=_MARK_FROM, markersize=5, fillstyle="none")
+        right.plot([x, x + dx], [y, y + dy], color="white", linewidth=1)
+        right.plot(x, y, "o", color="white", markersize=5, fillstyle="none")
     return figure

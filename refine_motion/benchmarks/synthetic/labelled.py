@@ -29,12 +29,12 @@ def write_labelled_clips(
     seeds: Sequence[int] = (3, 5),
     frames: int = 9,
     size: tuple[int, int] = (144, 192),
-    max_speed: float = 24.0,
+    max_speed: float = 48.0,
 ) -> Path:
     """Write ``clips/``, and ``index/`` and ``labels/`` as stage 1 leaves them, into a folder.
 
     The teacher is made up: the true flow, at full resolution, with the two errors that are typical of networks. It is
-    smeared across the borders of objects, and a smooth random field is added (standard deviation 0.04 px and 1.5 % of
+    smeared across the borders of objects, and a smooth random field is added (standard deviation 0.02 px and 0.8 % of
     the speed), drawn anew for each direction. Evidence is measured as of any other flow.
 
     Args:
@@ -74,7 +74,7 @@ def _as_of_a_network(flow: Tensor, seed: int, i: int, j: int) -> Tensor:
     smooth = F.interpolate(F.avg_pool2d(flow, _STRIDE // 2), (height, width), mode="bilinear", align_corners=False)
     coarse = torch.randn(1, 2, height // _STRIDE, width // _STRIDE, generator=generator(2, seed, i, j))
     error = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=False)
-    return smooth + error * (0.04 + 0.015 * flow.norm(dim=1, keepdim=True))
+    return smooth + error * (0.02 + 0.008 * flow.norm(dim=1, keepdim=True))
 
 
 def _label(forward: Tensor, backward: Tensor, a: Tensor, b: Tensor) -> FlowLabel:
