@@ -139,7 +139,7 @@ def video_table(yields: Mapping[str, VideoYield], names: Mapping[str, str]) -> T
             f"{one.pairs:,}",
             f"{one.stored_share:.1%}",
             f"{one.kept_share:.1%}",
-            "none kept" if one.kept_share == 0 else f"{one.median_speed:.1f} px",
+            "none kept" if one.kept_share == 0 else f"{one.median_speed:.2f} px",
             f"{one.bytes / 2**20:,.1f} MiB",
         )
     return table

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
@@ -20,28 +21,28 @@ from refine_motion.viz.notebook import DROPPED, KEPT, NotebookFigure
 
 _NOT_STORED = "#3a3a3a"
 _MARK = "#FF2D95"
+_DARK = 0.35
+# Of a picture in a row of four; larger frames are averaged, so that scattered labels stay visible.
+_PANEL_PIXELS = 320
 
 
-def overlay_verdict(frame: Tensor, label: FlowLabel, filters: Sequence[LabelFilter]) -> Tensor:
-    """The grey frame tinted blue where a label is kept and orange where a filter drops it; dark where none is stored.
+def overlay_verdict(frame: Tensor, kept: Tensor, dropped: Tensor) -> Tensor:
+    """The grey frame tinted blue where labels are kept and orange where a filter drops them; dark elsewhere.
 
     Args:
         frame: ``(3, H, W)`` uint8 RGB.
-        label: of a pair that starts at this frame.
-        filters: what training applies.
+        kept: ``(H, W)`` bool.
+        dropped: ``(H, W)`` bool; kept wins where both are true.
 
     Returns:
         ``(3, H, W)`` uint8 RGB.
     """
-    kept = select(filters, label.evidence, seed=0)
-    tints = torch.zeros(label.size[0] * label.size[1], 3)
-    strength = torch.zeros(len(tints), 1)
-    for mask, colour in ((kept, KEPT), (~kept, DROPPED)):
-        tints[label.index[mask]] = 255 * torch.tensor(to_rgb(colour))
-        strength[label.index[mask]] = 0.55
-    grey = frame.float().mean(dim=0).flatten()[:, None].expand(-1, 3)
-    mixed = torch.where(strength > 0, grey * (1 - strength) + tints * strength, grey * 0.35)
-    return mixed.T.reshape(frame.shape).to(torch.uint8)
+    grey = frame.float().mean(dim=0, keepdim=True).expand_as(frame)
+    image = grey * _DARK
+    for mask, colour in ((dropped, DROPPED), (kept, KEPT)):
+        tint = 255 * torch.tensor(to_rgb(colour)).view(3, 1, 1)
+        image = torch.where(mask, 0.45 * grey + 0.55 * tint, image)
+    return image.to(torch.uint8)
 
 
 def draw_pairs(
@@ -66,17 +67,20 @@ def draw_pairs(
     figure = NotebookFigure(12.6, 0.45 + sum(2.9 * aspect + 0.35 for aspect in aspects))
     grid = figure.subplots(len(pairs), 5, squeeze=False, height_ratios=aspects, width_ratios=(1, 1, 1, 1, 0.22))
     for row, (title, (frame, label)) in zip(grid, pairs.items(), strict=True):
-        kept = select(filters, label.evidence, seed=0)
-        share = 100 / (label.size[0] * label.size[1])
-        _show(row[0], frame, title)
-        _show(row[1], overlay_verdict(frame, label, filters), f"kept {kept.sum() * share:.0f} % of the pixels")
-        for axes, mask, name in ((row[2], kept, "kept"), (row[3], ~kept, "dropped")):
-            flow, known = label.keep(mask).dense()
-            _show(axes, _flow_on_dark(frame, flow, known[0], max_speed), f"flow of the {name} pixels")
+        mask = select(filters, label.evidence, seed=0)
+        share = 100 * mask.sum().item() / (label.size[0] * label.size[1])
+        block = math.ceil(frame.shape[2] / _PANEL_PIXELS)
+        small = F.avg_pool2d(frame.float(), block).to(torch.uint8)
+        (kept_flow, kept), (dropped_flow, dropped) = (_shrunk(label.keep(part), block) for part in (mask, ~mask))
+        verdict = overlay_verdict(small, (kept >= dropped) & (kept > 0), dropped > 0)
+        _show(row[0], small, title)
+        _show(row[1], verdict, f"kept {share:.0f} % of the pixels")
+        _show(row[2], _flow_on_dark(small, kept_flow, kept > 0, max_speed), "flow of the kept pixels")
+        _show(row[3], _flow_on_dark(small, dropped_flow, dropped > 0, max_speed), "flow of the dropped pixels")
     names = (
         (KEPT, "kept"),
         (DROPPED, "dropped by a filter"),
-        (_NOT_STORED, "not stored (cycle error above the ceiling)"),
+        (_NOT_STORED, "not stored (above the ceiling, or beyond the cap per pair)"),
     )
     figure.legend(
         handles=[Patch(color=colour, label=name) for colour, name in names],
@@ -93,10 +97,17 @@ def draw_pairs(
     return figure
 
 
+def _shrunk(label: FlowLabel, block: int) -> tuple[Tensor, Tensor]:
+    """Mean flow of the label in each block, ``(2, h, w)``, and the share of its pixels that are known, ``(h, w)``."""
+    flow, known = label.dense()
+    share = F.avg_pool2d(known.float(), block)
+    return F.avg_pool2d(flow, block) / share.clamp(min=1e-6), share[0]
+
+
 def _flow_on_dark(frame: Tensor, flow: Tensor, known: Tensor, max_speed: float) -> Tensor:
-    dark = (frame.float().mean(dim=0, keepdim=True) * 0.35).to(torch.uint8).expand_as(frame)
-    # Above the scale the colour code darkens, which reads as another hue among dark surroundings.
+    # Above its scale the colour code darkens, which is hard to tell from the dark frame: such speeds are cut off.
     speed = torch.hypot(flow[0], flow[1]).clamp(min=1e-6)
+    dark = (frame.float().mean(dim=0, keepdim=True) * _DARK).to(torch.uint8).expand_as(frame)
     return torch.where(known, flow_to_rgb(flow * (max_speed / speed).clamp(max=1), max_speed), dark)
 
 
