@@ -55,7 +55,8 @@ def worst_survivors(
 
     Returns:
         The worst first, from as many pairs as there are; fewer than ``count`` where fewer are kept. Stored evidence is
-        rounded, so errors within 2 % are taken for equal, and the other measure decides between them.
+        rounded, so errors within 2 % are taken for equal; between them decides the cycle error in pixels, or, by
+        colour, the cycle error over the threshold.
 
     Raises:
         ConfigError: ``by`` is neither, or ``count`` is below 1.
@@ -67,7 +68,7 @@ def worst_survivors(
     for key, label in labels.items():
         kept = label.keep(select(filters, label.evidence, seed=0))
         ratio, error = cycle_ratio(kept.evidence), kept.evidence.colour_error
-        first, second = (ratio, error) if by == "cycle" else (error, ratio)
+        first, second = (ratio, kept.evidence.cycle_error) if by == "cycle" else (error, ratio)
         # The whole part is the level of the first measure, the rest orders by the second.
         score = (first.double().clamp(min=1e-6).log() / _EQUAL).round() + second / (second + 1)
         x, y = kept.index % label.size[1], kept.index // label.size[1]

@@ -93,7 +93,7 @@ def draw_pairs(
         axes.set_axis_off()
     grid[0, 4].imshow(flow_key(128).permute(1, 2, 0).numpy())
     grid[0, 4].set_anchor("N")
-    grid[0, 4].set_title(f"rim {max_speed:.3g} px", fontsize=8)
+    grid[0, 4].set_title(f"flow\nrim {max_speed:.3g} px", fontsize=8)
     return figure
 
 

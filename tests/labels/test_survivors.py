@@ -45,9 +45,12 @@ def test_many_pairs_share_the_places() -> None:
     assert [one.key for one in worst_survivors(labels, [], count=2)] == [A, B]
 
 
-def test_errors_that_the_rounding_makes_equal_are_told_apart_by_the_other_measure() -> None:
-    labels = {A: label_of({(10, 10): (0.900, 0.1), (90, 10): (0.899, 5.0)})}
-    assert worst_survivors(labels, [], count=1)[0].xy == (90, 10)
+def test_errors_that_the_rounding_makes_equal_are_told_apart_by_another_one() -> None:
+    labels = {A: label_of({(10, 10): (0.4, 5.0), (90, 10): (0.8, 4.99)})}
+    assert worst_survivors(labels, [], by="colour", count=1)[0].xy == (90, 10)
+    slow_and_fast = Evidence(torch.tensor([0.1, 0.4999]), *[torch.tensor([0.0, 100.0])] * 2, *[torch.zeros(2)] * 2)
+    label = FlowLabel((100, 200), torch.tensor([10, 190]), torch.zeros(2, 2), slow_and_fast)
+    assert worst_survivors({A: label}, [], by="cycle", count=1)[0].xy == (190, 0)
 
 
 def test_nothing_kept_and_wrong_arguments() -> None:
