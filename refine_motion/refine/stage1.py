@@ -9,6 +9,7 @@ from rich.console import Console
 
 from refine_motion.errors import ConfigError, LabelError
 from refine_motion.labels.generate import LabelModule, LabelWriter
+from refine_motion.labels.opened import note_videos
 from refine_motion.labels.select import CycleRule, LabelFilter
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary, summarise
@@ -69,6 +70,7 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         raise LabelError(f"{data.labels}: no pair could be labelled; see the reasons above")
     if trainer.is_global_zero:
         store.write_manifest()
+        note_videos(store.root, data.cache, (window.clip.video for window in data.windows))
     summary = summarise(store, labelled, data.filters)
     report.print(summary.table())
     if summary.kept_share == 0 and summary.read == summary.pairs:
