@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from refine_motion.refine.losses import MIN_SHARE, masked_l1, sequence_loss
+from refine_motion.refine.losses import MIN_SHARE, masked_l1, official_sequence_loss, sequence_loss
 
 
 def two_samples() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -100,3 +100,27 @@ def test_mask_without_its_channel_is_refused() -> None:
 def test_gradient_in_float64() -> None:
     flow, target, valid = two_samples()
     assert torch.autograd.gradcheck(lambda f: masked_l1(f, target, valid), (flow.requires_grad_(),))
+
+
+def test_official_loss_equals_that_of_the_published_code(reference: Path) -> None:
+    z = np.load(reference / "raft_sequence_loss.npz")
+    flows, target = torch.from_numpy(z["flow_preds"]), torch.from_numpy(z["flow_gt"])
+    valid = torch.from_numpy(z["valid"] >= 0.5)[:, None]
+    found = official_sequence_loss(list(flows), target, valid, 0.8).item()
+    assert found == pytest.approx(float(z["loss_refining_code"]), rel=1e-6)
+
+
+def test_official_loss_weights_every_pixel_by_the_masks_of_its_batch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    valid = torch.rand(12, 1, 40, 40, generator=generator) < 0.6
+    flow = torch.zeros(12, 2, 40, 40, requires_grad=True)
+    official_sequence_loss([flow], torch.ones(12, 2, 40, 40), valid, 0.8).backward()
+    assert flow.grad is not None
+    weight = -flow.grad * flow.numel()
+    spread = valid.expand_as(weight)
+    # 0.6 times 11/12, and a twelfth more where the pixel's own mask is on.
+    assert weight[~spread].mean().item() == pytest.approx(0.553, abs=0.01)
+    assert weight[spread].mean().item() == pytest.approx(0.634, abs=0.01)
+    # One sample alone is the official RAFT loss: its own mask, and the mean over all pixels.
+    alone = official_sequence_loss([flow[:1]], torch.ones(1, 2, 40, 40), valid[:1], 0.8)
+    assert alone.item() == pytest.approx(valid[:1].float().mean().item())

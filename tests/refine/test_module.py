@@ -4,13 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 
-from refine_motion.errors import ConfigError, WeightsError
+from refine_motion.errors import ConfigError, TrainingError, WeightsError
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import read_weights, save_weights
 from refine_motion.refine.augment import Augmentation
+from refine_motion.refine.losses import official_sequence_loss
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.trainer import RefineTrainer
+
+NO_AUGMENT = Augmentation(jitter_probability=0, hflip_probability=0, vflip_probability=0)
 
 
 class Pairs(torch.utils.data.Dataset):
@@ -141,3 +145,73 @@ def test_impossible_settings_are_refused(untrained: Path) -> None:
         RefineModule("raft_small")
     with pytest.raises(WeightsError, match="raft_small"):
         RefineModule("raft_large", str(untrained))
+    with pytest.raises(ConfigError, match="ema"):
+        RefineModule("raft_small", str(untrained), ema=1.0)
+    with pytest.raises(ConfigError, match="compat"):
+        RefineModule("raft_small", str(untrained), compat="paper")
+
+
+def test_running_mean_follows_the_student_and_is_saved(untrained: Path, tmp_path: Path) -> None:
+    module = RefineModule("raft_small", str(untrained), iters=1, ema=0.5)
+    seen = [{k: v.clone() for k, v in module.student.state_dict().items()}]
+
+    class Watch(Callback):
+        def on_train_batch_end(self, *args: object) -> None:
+            seen.append({k: v.clone() for k, v in module.student.state_dict().items()})
+
+    run = trainer(tmp_path, steps=3, callbacks=[Watch()], enable_checkpointing=False)
+    run.fit(module, loader())
+    candidates = module.candidates()
+    assert list(candidates) == ["refined", "ema"]
+    mean = candidates["ema"].state_dict()
+    for key, value in mean.items():
+        if value.is_floating_point() and "running" not in key:
+            # The first step sets it, as a mean of one.
+            expected = 0.25 * seen[1][key] + 0.25 * seen[2][key] + 0.5 * seen[3][key]
+            torch.testing.assert_close(value, expected, atol=1e-6, rtol=1e-5)
+    path = tmp_path / "c.ckpt"
+    run.save_checkpoint(path)
+    state = torch.load(path, weights_only=True)["state_dict"]
+    assert all(torch.equal(state[f"average.module.{k}"], v) for k, v in mean.items())
+    assert all(torch.equal(v, module.student.state_dict()[k]) for k, v in read_weights(path).items())
+
+
+def test_compat_takes_the_loss_of_the_published_code(untrained: Path, tmp_path: Path) -> None:
+    losses = {}
+    for compat in (None, "official"):
+        module = RefineModule("raft_small", str(untrained), iters=2, compat=compat, augment=NO_AUGMENT)
+        run = trainer(tmp_path, steps=1, enable_checkpointing=False)
+        run.fit(module, loader())
+        losses[compat] = run.callback_metrics["train/loss"].item()
+    batch = next(iter(loader()))
+    teacher = RefineModule("raft_small", str(untrained)).teacher
+    with torch.no_grad():
+        flows = teacher.flow_sequence(batch["image_a"], batch["image_b"], 2)
+    official = official_sequence_loss(flows, batch["flow"], batch["valid"], 0.85).item()
+    assert losses["official"] == pytest.approx(official, rel=1e-4)
+    assert losses[None] != pytest.approx(official, rel=0.1)
+
+
+@pytest.mark.parametrize("broken", ["flow", "gradient"])
+def test_training_stops_before_what_is_no_number_reaches_the_weights(
+    untrained: Path, tmp_path: Path, broken: str
+) -> None:
+    class Broken(RefineModule):
+        def training_step(self, batch, batch_idx):
+            if batch_idx == 1 and broken == "flow":
+                # The second of the two.
+                batch = batch | {"image_a": batch["image_a"].float().index_fill(0, torch.tensor([1]), float("nan"))}
+            loss = super().training_step(batch, batch_idx)
+            if batch_idx == 1 and broken == "gradient":
+                loss = loss + (self.student.update_block.flow_head.conv1.bias.sum() * 0).sqrt()
+            return loss
+
+    checkpoint = ModelCheckpoint(tmp_path, every_n_train_steps=1, save_last=True)
+    module = Broken("raft_small", str(untrained), iters=1, augment=NO_AUGMENT)
+    with pytest.raises(TrainingError, match=r"step 1: .*clip 3.*last\.ckpt") as error:
+        trainer(tmp_path, steps=3, callbacks=[checkpoint]).fit(module, loader())
+    assert ("clip 2" in str(error.value)) == (broken == "gradient")
+    assert "clip 1" not in str(error.value)
+    assert all(torch.isfinite(v).all() for v in module.student.state_dict().values())
+    saved = read_weights(tmp_path / "last.ckpt")
+    assert all(torch.equal(v, saved[k]) for k, v in module.student.state_dict().items())
