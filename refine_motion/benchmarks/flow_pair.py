@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypedDict
 
 import torch
 from PIL import Image
@@ -82,6 +82,52 @@ def read_pair(pair: FlowPair) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             )
         frames.append(frame)
     return frames[0], frames[1], flow, valid
+
+
+class FlowSample(TypedDict):
+    """A pair that was read: a plain dictionary, which data loaders and Lightning can hand on.
+
+    ``image_a``, ``image_b``, ``flow`` and ``valid`` are those of :func:`read_pair`, ``matched`` is that of
+    :meth:`FlowPair.read_matched`, ``path`` the file of the first frame; the rest is as in the pair.
+    """
+
+    name: str
+    sequence: str
+    scene: str
+    path: str
+    padding: Padding
+    image_a: Tensor
+    image_b: Tensor
+    flow: Tensor
+    valid: Tensor
+    matched: Tensor | None
+
+
+def read_sample(pair: FlowPair) -> FlowSample:
+    """Everything that scoring a pair needs.
+
+    Raises:
+        BenchmarkError: a file cannot be read, or has another size than the flow.
+    """
+    a, b, flow, valid = read_pair(pair)
+    matched = pair.read_matched()
+    if matched is not None and matched.shape != valid.shape:
+        raise BenchmarkError(
+            f"{pair.flow}: {_size(valid)} pixels of flow and {_size(matched)} in the map of what is visible in both "
+            "frames; give the maps of the same dataset"
+        )
+    return FlowSample(
+        name=pair.name,
+        sequence=pair.sequence,
+        scene=pair.scene,
+        path=str(pair.image_a),
+        padding=pair.padding,
+        image_a=a,
+        image_b=b,
+        flow=flow,
+        valid=valid,
+        matched=matched,
+    )
 
 
 def read_picture(path: Path) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import set_parsing_settings
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -111,20 +111,45 @@ def run(args: list[str]) -> int:
     Raises:
         RefineMotionError: an error that the user can mend.
     """
+    return start(RefineCLI, RefineModule, VideoLabelDataModule, SaveConfig, args)
+
+
+def start(
+    cli: type[LightningCLI],
+    module: type[LightningModule],
+    data: type[LightningDataModule],
+    save: type[SaveConfigCallback],
+    args: list[str],
+    **settings: Any,
+) -> int:
+    """Run a subcommand of a LightningCLI as all of ours are run.
+
+    Args:
+        cli: its class.
+        module: what is trained or tested.
+        data: what serves the data.
+        save: writes the configuration.
+        args: the subcommand and its options.
+        **settings: more arguments of ``cli``.
+
+    Raises:
+        RefineMotionError: an error that the user can mend.
+    """
     # Interpolations such as ${workdir} are written from the root of a file; the parser needs them relative.
     set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     # LightningCLI warns when it gets arguments while the process has some too, so the process gets these.
     own, sys.argv = sys.argv, [sys.argv[0], *args]
     try:
-        RefineCLI(
-            RefineModule,
-            VideoLabelDataModule,
+        cli(
+            module,
+            data,
             trainer_class=RefineTrainer,
-            save_config_callback=SaveConfig,
+            save_config_callback=save,
             save_config_kwargs={"save_to_log_dir": False},
             seed_everything_default=0,
             parser_kwargs={"parser_mode": "omegaconf+"},
             auto_configure_optimizers=False,
+            **settings,
         )
     except MisconfigurationException as error:
         raise ConfigError(" ".join(str(error).split())) from error

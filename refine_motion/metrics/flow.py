@@ -321,7 +321,7 @@ def from_sums(parts: Iterable[dict[str, Sums]]) -> MetricCollection:
     metrics = flow_metrics()
     listed = list(parts)
     for name, metric in metrics.items():
-        for state, value in metric.metric_state.items():
+        for state, value in cast(dict[str, Tensor], metric.metric_state).items():
             total = sum(part[name][state] for part in listed)
             setattr(metric, state, torch.tensor(total, dtype=value.dtype))
         metric._update_count = len(listed)  # else torchmetrics warns of a metric without data
