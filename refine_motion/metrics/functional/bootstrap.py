@@ -62,7 +62,7 @@ def paired_bootstrap(
 
     Returns:
         The intervals; ``None`` where they are not defined: a single unit, an error that is not a number, or no error of
-        the other model to compare with in some resample.
+        the other model to compare with. Resamples that draw only units without such an error are left out.
 
     >>> same = paired_bootstrap([5.0, 10.0, 20.0], [10.0, 20.0, 40.0], ["a", "b", "c"], ["a", "b", "c"])
     >>> same.pooled, same.mean, same.unit
@@ -74,7 +74,7 @@ def paired_bootstrap(
     several = len(scene_names) > 1
     unit_of = scene_of if several else np.arange(len(new))
     units = len(scene_names) if several else len(new)
-    if units < 2:
+    if units < 2 or not np.isfinite(new + old).all() or not old.any():
         return None
     drawn = np.random.default_rng(seed).multinomial(units, np.full(units, 1 / units), size=resamples)
     new_of_unit, old_of_unit = (np.bincount(unit_of, values, units) for values in (new, old))
@@ -91,8 +91,6 @@ def paired_bootstrap(
             mean = (drawn @ changes) / (drawn @ counts)
         else:
             mean = _mean_of_sequences(drawn, new, old, sequence_of)
-    if not (np.isfinite(pooled).all() and np.isfinite(mean).all()):
-        return None
     return ChangeIntervals(_interval(pooled), _interval(mean), "scenes" if several else "pairs", units)
 
 
@@ -105,9 +103,10 @@ def _mean_of_sequences(drawn: NDArray[np.int64], new: _Floats, old: _Floats, seq
         ]
     )
     # A sequence of which nothing was drawn has no change in this resample.
-    return np.nansum(changes, axis=0) / np.isfinite(changes).sum(axis=0)
+    defined = np.isfinite(changes)
+    return np.where(defined, changes, 0).sum(axis=0) / defined.sum(axis=0)
 
 
 def _interval(values: _Floats) -> tuple[float, float]:
-    low, high = np.quantile(values, (0.025, 0.975))
+    low, high = np.quantile(values[np.isfinite(values)], (0.025, 0.975))
     return float(low), float(high)
