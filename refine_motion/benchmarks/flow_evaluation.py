@@ -31,7 +31,8 @@ def evaluate_flow(
     """Score a flow model on a folder of frame pairs with true flow.
 
     Every pixel with known truth counts, occluded ones included, at the size of the frames (princeton-vl/RAFT
-    ``evaluate.py``). The protocol of one benchmark, with its own iterations, is what ``refine-motion test`` runs.
+    ``evaluate.py``). Frames are padded as their benchmark says. The protocol of one benchmark, with its own iterations
+    and choice of pairs, is what ``refine-motion test`` runs.
 
     Args:
         model: a flow model in eval mode, as ``load_model`` returns it.

@@ -188,7 +188,7 @@ class FlowTable:
             )
         lines.append(self._more())
         if len(self.rows) > _MOST_ROWS:
-            lines.append(f"The rows of the {len(self.rows)} sequences are in the CSV and JSON files.")
+            lines.append(f"The rows of the {len(self.rows)} sequences are not shown; the table as CSV has them.")
         if self.pooled.pairs_without_truth:
             lines.append(f"{self.pooled.pairs_without_truth} pairs have no pixel of known flow and were not scored.")
         return "\n".join(lines)

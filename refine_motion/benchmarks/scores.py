@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
+
 from refine_motion.benchmarks.estimate import EstimatesFlow, estimate_flow
 from refine_motion.benchmarks.flow_pair import FlowSample
 from refine_motion.benchmarks.flow_table import FlowRow, FlowTable
 from refine_motion.errors import BenchmarkError
-from refine_motion.metrics.flow import Sums, flow_metrics, from_sums, sums_of
+from refine_motion.metrics.flow import EndPointError, Sums, flow_metrics, from_sums, sums_of
 from refine_motion.metrics.functional.bootstrap import paired_bootstrap
 
 
@@ -24,14 +27,19 @@ class PairScore:
         sequence: its row in the table.
         scene: what was filmed; see :class:`refine_motion.benchmarks.flow_pair.FlowPair`.
         model: sums and counts of each metric, by its name.
-        against: the same of the model to compare with; ``None`` when there is none.
+        against: end-point error of the other model, summed over the known pixels; ``None`` when there is none.
     """
 
     name: str
     sequence: str
     scene: str
     model: dict[str, Sums]
-    against: dict[str, Sums] | None
+    against: float | None
+
+    @property
+    def error(self) -> float:
+        """End-point error of the model, summed over the known pixels."""
+        return self.model["epe"]["whole"] + self.model["epe"]["remainder"]
 
 
 def score_pair(sample: FlowSample, model: EstimatesFlow, against: EstimatesFlow | None, iters: int) -> PairScore:
@@ -46,20 +54,14 @@ def score_pair(sample: FlowSample, model: EstimatesFlow, against: EstimatesFlow 
     Raises:
         BenchmarkError: the frames are too small for a model.
     """
-    sums = []
-    for each in (model,) if against is None else (model, against):
-        _check_size(each, sample)
-        flow = estimate_flow(each, sample["image_a"], sample["image_b"], iters, sample["padding"])
-        metrics = flow_metrics().to(flow.device)
-        matched = sample["matched"]
-        metrics.update(
-            flow[None],
-            sample["flow"][None].to(flow.device),
-            sample["valid"][None].to(flow.device),
-            matched=None if matched is None else matched[None].to(flow.device),
-        )
-        sums.append(sums_of(metrics))
-    return PairScore(sample["name"], sample["sequence"], sample["scene"], sums[0], None if against is None else sums[1])
+    metrics = flow_metrics()
+    _score(model, sample, iters, metrics, matched=sample["matched"])
+    before = None
+    if against is not None:
+        error = EndPointError()
+        _score(against, sample, iters, error)
+        before = error.whole.item() + error.remainder.item()
+    return PairScore(sample["name"], sample["sequence"], sample["scene"], sums_of(metrics), before)
 
 
 def tabulate(scores: Iterable[PairScore], iters: int) -> FlowTable:
@@ -77,12 +79,12 @@ def tabulate(scores: Iterable[PairScore], iters: int) -> FlowTable:
     unique = {score.name: score for score in scores}
     listed = sorted(unique.values(), key=lambda score: (score.sequence, score.name))
     rows = [_row(name, list(members)) for name, members in groupby(listed, key=lambda score: score.sequence)]
+    before = [score.against for score in listed if score.against is not None]
     intervals = None
-    compared = [(score.model["epe"], score.against["epe"]) for score in listed if score.against is not None]
-    if compared:
+    if before:
         intervals = paired_bootstrap(
-            [_total(new) for new, _ in compared],
-            [_total(old) for _, old in compared],
+            [score.error for score in listed],
+            before,
             [score.sequence for score in listed],
             [score.scene for score in listed],
         )
@@ -90,23 +92,30 @@ def tabulate(scores: Iterable[PairScore], iters: int) -> FlowTable:
 
 
 def _row(name: str, scores: Sequence[PairScore]) -> FlowRow:
-    metrics = from_sums(score.model for score in scores)
-    values = {key: value.item() for key, value in metrics.compute().items()}
+    values = {key: value.item() for key, value in from_sums(score.model for score in scores).compute().items()}
+    pixels = int(sum(score.model["epe"]["count"] for score in scores))
     before = [score.against for score in scores if score.against is not None]
     if before:
-        values["epe_against"] = from_sums(before).compute()["epe"].item()
-        values["change_percent"] = _change_percent(values["epe"], values["epe_against"])
+        values["epe_against"] = sum(before) / pixels if pixels else math.nan
+        values["change_percent"] = _change_percent(sum(score.error for score in scores), sum(before))
     return FlowRow(
         name=name,
         pairs=len(scores),
-        pixels=int(sum(score.model["epe"]["count"] for score in scores)),
+        pixels=pixels,
         pairs_without_truth=int(sum(score.model["epe"]["skipped_images"] for score in scores)),
         **values,
     )
 
 
-def _total(sums: Sums) -> float:
-    return sums["whole"] + sums["remainder"]
+def _score(
+    model: EstimatesFlow, sample: FlowSample, iters: int, metric: Metric | MetricCollection, **maps: Tensor | None
+) -> None:
+    """Update a metric with a model's flow, on the device of the model."""
+    _check_size(model, sample)
+    flow = estimate_flow(model, sample["image_a"], sample["image_b"], iters, sample["padding"])
+    given = {"pred": flow, "target": sample["flow"], "valid": sample["valid"], **maps}
+    batch = {name: None if value is None else value[None].to(flow.device) for name, value in given.items()}
+    metric.to(flow.device).update(**batch)
 
 
 def _change_percent(value: float, against: float) -> float:

@@ -19,13 +19,14 @@ from refine_motion.refine.stage1 import label_videos
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 # What Lightning says of things that are meant: the teacher stays in eval mode, the module augments, windows are read
-# whole; and its advertisements.
+# whole, scores of repeated pairs are dropped; and its advertisements.
 _KNOWN_WARNINGS = (
     r".*module\(s\) in eval mode at the start of training.*",
     r".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
     r".*Couldn't infer the batch indices.*",
     r".*is smaller than the logging interval.*",
     r".*does not have many workers.*",
+    r".*Using `DistributedSampler` with the dataloaders\. During `trainer\.test\(\)`.*",
     r".*isinstance\(treespec, LeafSpec\).*",
 )
 

@@ -81,7 +81,7 @@ class TestOutput:
         rows = [row(f"{number:06d}", 1.0) for number in range(61)]
         text = printed(FlowTable(rows, row("pooled", 1.0), iters=24))
         assert "000007" not in text
-        assert "The rows of the 61 sequences are in the CSV" in " ".join(text.split())
+        assert "The rows of the 61 sequences are not shown" in " ".join(text.split())
         assert "000007" in printed(FlowTable(rows[:60], row("pooled", 1.0), iters=24))
 
     def test_csv(self, tmp_path: Path):

@@ -93,6 +93,18 @@ def test_workers_and_a_second_test(root: Path, module: FlowBenchmarkModule):
         assert asdict(module.table.pooled)["pairs"] == 5
 
 
+def test_official_raft_small_on_rubberwhale(real_data: Path, tmp_path: Path):
+    real = real_data / "flow/rubberwhale"
+    for folder, files in (("other-data", ("frame10.png", "frame11.png")), ("other-gt-flow", ("flow10.flo",))):
+        (tmp_path / folder / "RubberWhale").mkdir(parents=True)
+        for file in files:
+            (tmp_path / folder / "RubberWhale" / file).symlink_to(real / file)
+    module = FlowBenchmarkModule(weights=str(real_data / "weights/raft-small.pth"), iters=12)
+    trainer().test(module, datamodule=Middlebury(str(tmp_path), num_workers=0), verbose=False)
+    assert module.table.pooled.epe == pytest.approx(0.320, abs=0.002)
+    assert module.table.intervals is None
+
+
 def test_progress_bar(root: Path, module: FlowBenchmarkModule, capsys):
     trainer(enable_progress_bar=True).test(module, datamodule=Middlebury(str(root), num_workers=0), verbose=False)
     out = capsys.readouterr().out
