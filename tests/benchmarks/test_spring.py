@@ -101,6 +101,28 @@ class TestValues:
         assert not valid[1, 2]
         assert flow.isfinite().all()
 
+    def test_the_server_s_definitions_in_numpy(self, root: Path, constant):
+        rng = np.random.default_rng(0)
+        truth = rng.normal(0, 30, (32, 48, 2)).astype(np.float32)
+        truth[7, 9] = np.nan
+        pair = find_spring(root)[0]
+        write_flo5(pair.flow, truth)
+        row = tabulate([score_pair(read_sample(pair), constant(14.0), None, 32)], 32).pooled
+
+        four = np.stack([truth[y::2, x::2] for y in (0, 1) for x in (0, 1)], axis=2).astype(np.float64)
+        error = np.linalg.norm(four - np.array([14.0, 0.0]), axis=-1).min(axis=-1)
+        speed = np.linalg.norm(four, axis=-1)
+        count = (~np.isnan(error)).sum()
+        assert row.pixels == count == 16 * 24 - 1
+        assert row.epe == pytest.approx(np.nanmean(error), rel=1e-6)
+        assert row.fl_all == pytest.approx(100 * ((error > 3) & (error > 0.05 * speed.max(-1))).sum() / count)
+        middle = (speed.mean(-1) >= 10) & (speed.mean(-1) < 40)
+        assert row.epe_s10_40 == pytest.approx(np.nanmean(error[middle]), rel=1e-6)
+        assert row.epe_unmatched == pytest.approx(np.nanmean(error[0]), rel=1e-6)
+        weights = [1 - (i - 1) / 100 for i in range(1, 101)]
+        hits = [(error <= i / 20).sum() for i in range(1, 101)]
+        assert row.wauc == pytest.approx(100 * np.dot(weights, hits) / (count * sum(weights)), rel=1e-6)
+
 
 class TestFaults:
     def test_other_files(self, tmp_path: Path):
