@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -13,6 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
+
+from refine_motion.files import replacing
+from refine_motion.metrics.functional.bootstrap import ChangeIntervals
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class FlowRow:
         epe_s10_40: the same for [10, 40).
         epe_s40: the same for 40 and more.
         epe_boundary: end-point error at most 5 px from a motion boundary.
+        wauc: weighted area under the curve of accuracies, 0 to 100, a mean over images.
+        epe_image: mean over images of the end-point error of each (the EPE of KITTI's protocol).
+        epe_matched: end-point error of the pixels that are visible in the second frame; nan where no map says.
+        epe_unmatched: the same of those that are not.
         epe_against: end-point error of the model compared against; ``None`` when there was none.
         change_percent: ``100 (epe / epe_against - 1)``: negative where the model is better; ``None`` likewise.
     """
@@ -50,11 +58,20 @@ class FlowRow:
     epe_s10_40: float
     epe_s40: float
     epe_boundary: float
+    wauc: float
+    epe_image: float
+    epe_matched: float
+    epe_unmatched: float
     epe_against: float | None = None
     change_percent: float | None = None
 
+    def scores(self) -> dict[str, float]:
+        """What is defined, without the name."""
+        return {key: value for key, value in _plain(self).items() if value is not None}
+
 
 _WIDTH = 80
+_MOST_ROWS = 60
 _COUNTS = ("pairs", "pixels", "pairs_without_truth")
 
 
@@ -67,11 +84,13 @@ class FlowTable:
         pooled: over the pixels of all pairs, large and long sequences weighing more; its change is that of the pooled
             end-point errors.
         iters: iterations of the model.
+        intervals: how sure the change is; ``None`` where there was no model to compare with, or too little data.
     """
 
     rows: list[FlowRow]
     pooled: FlowRow
     iters: int
+    intervals: ChangeIntervals | None = None
 
     @property
     def mean(self) -> FlowRow:
@@ -98,7 +117,13 @@ class FlowTable:
             "sequences": {row.name: _plain(row) for row in self.rows},
             "mean": _plain(self.mean),
             "pooled": _plain(self.pooled),
+            "change_interval_95": None if self.intervals is None else self.intervals.to_dict(),
         }
+
+    def to_json(self, path: str | Path) -> None:
+        """Write :meth:`to_dict`. Folders are made."""
+        with replacing(path) as aside:
+            aside.write_text(json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     def to_csv(self, path: str | Path) -> None:
         """Write the rows, the mean and the pooled values; undefined scores are empty cells. Folders are made."""
@@ -123,7 +148,10 @@ class FlowTable:
         Console(width=width).print(table)
 
     def to_rich(self) -> Table:
-        """A table that shows every number at 80 columns; long names of sequences are folded there."""
+        """A table that shows every number at 80 columns; long names of sequences are folded there.
+
+        Of more than 60 sequences (KITTI has one for each pair) it shows only the mean and the pooled values.
+        """
         compared = self.pooled.epe_against is not None
         table = Table(
             title=f"Optical flow, {self.iters} iterations",
@@ -137,7 +165,7 @@ class FlowTable:
         columns = [column for column in _COLUMNS if compared or column.source not in ("epe_against", "change_percent")]
         for column in columns:
             table.add_column(column.heading, justify="right", no_wrap=True)
-        for row in self.rows:
+        for row in self.rows if len(self.rows) <= _MOST_ROWS else []:
             table.add_row(escape(row.name), *(column.cell(row) for column in columns))
         table.add_section()
         for row in (self.mean, self.pooled):
@@ -152,9 +180,27 @@ class FlowTable:
         ]
         if compared:
             lines.append("change: of EPE relative to before; its mean is over sequences, unweighted.")
+        if self.intervals is not None:
+            ends = {name: "{:+.2f}% to {:+.2f}%".format(*getattr(self.intervals, name)) for name in ("mean", "pooled")}
+            lines.append(
+                f"95% interval of the change: mean {ends['mean']}, pooled {ends['pooled']} "
+                f"({self.intervals.units} {self.intervals.unit} resampled)."
+            )
+        lines.append(self._more())
+        if len(self.rows) > _MOST_ROWS:
+            lines.append(f"The rows of the {len(self.rows)} sequences are not shown; the table as CSV has them.")
         if self.pooled.pairs_without_truth:
             lines.append(f"{self.pooled.pairs_without_truth} pairs have no pixel of known flow and were not scored.")
         return "\n".join(lines)
+
+    def _more(self) -> str:
+        """What has no column."""
+        all_pairs = self.pooled
+        parts = [f"EPE as a mean over images {_pixels(all_pairs.epe_image)}", f"WAUC {_percent(all_pairs.wauc)}"]
+        if not (math.isnan(all_pairs.epe_matched) and math.isnan(all_pairs.epe_unmatched)):
+            parts.append(f"EPE of matched pixels {_pixels(all_pairs.epe_matched)}")
+            parts.append(f"of unmatched ones {_pixels(all_pairs.epe_unmatched)}")
+        return f"All pairs: {', '.join(parts)}."
 
 
 @dataclass(frozen=True)

@@ -4,42 +4,25 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-from PIL import Image
-from torch import Tensor
-
-from refine_motion.benchmarks.flow_files import is_flow_png, read_flow
+from refine_motion.benchmarks.flow_files import is_flow_png
+from refine_motion.benchmarks.flow_pair import FlowPair, read_pair
+from refine_motion.benchmarks.kitti import find_kitti
+from refine_motion.benchmarks.middlebury import find_middlebury
+from refine_motion.benchmarks.sintel import find_sintel
+from refine_motion.benchmarks.spring import find_spring
 from refine_motion.errors import BenchmarkError
-from refine_motion.video.images import read_image
 from refine_motion.video.sources import IMAGE_SUFFIXES
+
+__all__ = ["FlowPair", "find_pairs", "read_pair"]
 
 _LAYOUTS = (
     "Middlebury (other-data/ and other-gt-flow/), KITTI (image_2/ or colored_0/ and flow_occ/), "
-    "MPI-Sintel (clean/ or final/ and flow/), or .flo files beside their two frames"
+    "MPI-Sintel (clean/ or final/ and flow/), Spring (train/*/flow_FW_left/), or .flo files beside their two frames"
 )
 _FRAME_SUFFIXES = (("_img1", "_img2"), ("_1", "_2"), ("_a", "_b"))
-
-
-@dataclass(frozen=True)
-class FlowPair:
-    """Two frames and the true flow from the first to the second.
-
-    Attributes:
-        name: sequence and file, for messages and pictures.
-        sequence: the sequence that the pair belongs to; tables have one row for each.
-        image_a: first frame.
-        image_b: second frame.
-        flow: flow file, ``.flo`` or KITTI PNG.
-    """
-
-    name: str
-    sequence: str
-    image_a: Path
-    image_b: Path
-    flow: Path
 
 
 def find_pairs(folder: str | Path) -> list[FlowPair]:
@@ -53,6 +36,8 @@ def find_pairs(folder: str | Path) -> list[FlowPair]:
       the mean over sequences is KITTI's mean over images.
     - **MPI-Sintel**: ``clean/<scene>/frame_0001.png`` or ``final/…`` and ``flow/<scene>/frame_0001.flo``, in the folder
       or in its ``training/``. The folder of one pass (``…/training/clean``) gives that pass alone.
+    - **Spring**: ``train/0001/frame_left/frame_left_0001.png`` and ``flow_FW_left/flow_FW_left_0001.flo5``, both
+      cameras and directions where they are there; reading needs h5py.
     - **Any other tree**: every flow file lies in one folder with its two frames, and the sequence is that folder. A
       flow file is a ``.flo``, or a 16-bit RGB PNG with "flow" in its name. The frames of ``NAME.flo``,
       ``NAME_flow.flo`` or ``flow_NAME.flo`` are the first of these that exists: ``NAME_img1`` and ``NAME_img2``
@@ -69,76 +54,18 @@ def find_pairs(folder: str | Path) -> list[FlowPair]:
     folder = Path(folder)
     if not folder.is_dir():
         raise BenchmarkError(f"{folder}: no such folder; give the folder of a benchmark with true flow")
-    pairs = _middlebury(folder) or _kitti(folder) or _sintel(folder) or _beside_frames(folder)
+    # A list each, of its own kind of pairs.
+    finders: tuple[Callable[[Path], Sequence[FlowPair]], ...] = (
+        find_middlebury,
+        find_kitti,
+        find_sintel,
+        find_spring,
+        _beside_frames,
+    )
+    pairs = next((found for find in finders if (found := find(folder))), [])
     if not pairs:
         raise BenchmarkError(f"{folder}: no true flow found; accepted are {_LAYOUTS}")
     return sorted(pairs, key=lambda pair: (pair.sequence, pair.flow))
-
-
-def read_pair(pair: FlowPair) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Read a pair's files.
-
-    Returns:
-        First and second frame ``(3, H, W)`` uint8 RGB, flow ``(2, H, W)`` float32 in pixels and ``(H, W)`` bool where
-        it is known.
-
-    Raises:
-        BenchmarkError: a file cannot be read, or a frame has another size than the flow.
-    """
-    flow, valid = read_flow(pair.flow)
-    frames = []
-    for path in (pair.image_a, pair.image_b):
-        frame = _read_frame(path)
-        if frame.shape[1:] != flow.shape[1:]:
-            raise BenchmarkError(
-                f"{path} has {_size(frame)} pixels and its true flow {pair.flow} has {_size(flow)}; "
-                "give the frames that the flow was made for"
-            )
-        frames.append(frame)
-    return frames[0], frames[1], flow, valid
-
-
-def _read_frame(path: Path) -> Tensor:
-    try:
-        pixels = read_image(path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BenchmarkError(f"{path}: cannot be read as a picture ({error}); check or replace the file") from None
-    # Pillow's memory is read-only, which a tensor cannot express.
-    return torch.tensor(pixels).permute(2, 0, 1).contiguous()
-
-
-def _middlebury(folder: Path) -> list[FlowPair]:
-    pairs = []
-    for flow in (folder / "other-gt-flow").glob("*/flow10.flo"):
-        sequence = flow.parent.name
-        frames = folder / "other-data" / sequence
-        pairs.append(_existing(f"{sequence}/flow10", sequence, frames / "frame10.png", frames / "frame11.png", flow))
-    return pairs
-
-
-def _kitti(folder: Path) -> list[FlowPair]:
-    root = folder / "training" if (folder / "training" / "flow_occ").is_dir() else folder
-    frames = root / ("image_2" if (root / "image_2").is_dir() else "colored_0")
-    pairs = []
-    for flow in (root / "flow_occ").glob("*_10.png"):
-        number = flow.stem.removesuffix("_10")
-        pairs.append(_existing(number, number, frames / f"{number}_10.png", frames / f"{number}_11.png", flow))
-    return pairs
-
-
-def _sintel(folder: Path) -> list[FlowPair]:
-    root = folder / "training" if (folder / "training" / "flow").is_dir() else folder
-    if root.name in ("clean", "final") and (root.parent / "flow").is_dir():
-        root, passes = root.parent, [root.name]
-    else:
-        passes = [name for name in ("clean", "final") if (root / name).is_dir()]
-    pairs = []
-    for name in passes:
-        for flow in (root / "flow").glob("*/frame_*.flo"):
-            sequence, number = f"{name}/{flow.parent.name}", int(flow.stem.removeprefix("frame_"))
-            first, second = (root / sequence / f"frame_{n:04d}.png" for n in (number, number + 1))
-            pairs.append(_existing(f"{sequence}/{flow.stem}", sequence, first, second, flow))
-    return pairs
 
 
 def _beside_frames(folder: Path) -> list[FlowPair]:
@@ -192,14 +119,3 @@ def _by_number(stem: str) -> tuple[str, int]:
     """Sorting key that puts frame9 before frame10."""
     prefix, number = _split_number(stem)
     return prefix, int(number or 0)
-
-
-def _existing(name: str, sequence: str, image_a: Path, image_b: Path, flow: Path) -> FlowPair:
-    for path in (image_a, image_b):
-        if not path.is_file():
-            raise BenchmarkError(f"{path}: missing, but its true flow {flow} is there; complete the benchmark's frames")
-    return FlowPair(name, sequence, image_a, image_b, flow)
-
-
-def _size(tensor: Tensor) -> str:
-    return f"{tensor.shape[-1]} x {tensor.shape[-2]}"

@@ -14,6 +14,7 @@ from refine_motion.errors import RefineMotionError
 LIGHTNING_COMMANDS = {
     "fit": "label what is missing, then fine-tune on the labels and save the refined weights",
     "validate": "measure a checkpoint (--ckpt_path) on the held-out windows",
+    "test": "score weights on a benchmark in its official layout (configs/benchmarks/), alone or against others",
     "label": "stage 1 alone: make and cache the pseudo-labels, and print their yield",
 }
 # Commands with a module of their own, ``refine_motion.cli.<name>``, each with ``main(args) -> exit status``.
@@ -93,6 +94,5 @@ def _one_line(error: RefineMotionError) -> str:
 def _command(name: str) -> Callable[[list[str]], int]:
     if name in OWN_COMMANDS:
         return import_module(f"refine_motion.cli.{name}").main
-    from refine_motion.cli.lightning_cli import run
-
-    return lambda rest: run([name, *rest])
+    module = import_module(f"refine_motion.cli.{'benchmark_cli' if name == 'test' else 'refine_cli'}")
+    return lambda rest: module.run([name, *rest])

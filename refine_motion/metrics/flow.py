@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -21,26 +22,33 @@ from torchmetrics import Metric, MetricCollection
 
 from refine_motion.metrics.functional.flow import (
     end_point_error_map,
+    exact_dtype,
     known_pixels,
     moves_at,
     near_motion_boundary,
     outliers,
+    wauc_map,
 )
+
+# The sums and counts behind one metric, as plain numbers.
+Sums = dict[str, float]
 
 
 class _PixelMean(Metric):
     """Mean of a value per pixel over a region of pixels; subclasses say which value and which region.
 
-    The pixels of all images are pooled (Sintel; KITTI's Fl-all). KITTI's end-point error, a mean over images of the
-    mean of each, is the mean of the rows that an evaluation with a sequence per pair gives.
+    The pixels of all images are pooled (Sintel; KITTI's Fl-all), unless a subclass says ``per_image``: then the value
+    is a mean over images of the mean of each (KITTI's end-point error, WAUC).
 
     Attributes:
+        per_image: whether images weigh the same, and not pixels.
         skipped_images: number of images so far without any pixel to score. They take no part in the mean; when no
             image has a pixel the value is nan.
     """
 
     is_differentiable = False
     full_state_update = False
+    per_image = False
 
     whole: Tensor
     remainder: Tensor
@@ -63,19 +71,23 @@ class _PixelMean(Metric):
 
         Args:
             pred: estimated flow.
-            target: true flow.
+            target: true flow, or ``(B, K, 2, H, W)``: K true vectors for each pixel.
             valid: where the truth is known, ``(B, H, W)`` or ``(H, W)``; without it, where both components are finite
                 and below 1000 px.
 
         Raises:
             ValueError: when the shapes do not fit one another.
         """
-        values, region = self._values_and_region(pred, target, known_pixels(target, valid))
-        # Float64 where the device has it; an unscored pixel may hold nan, so no product with the mask.
-        exact = torch.float32 if values.device.type == "mps" else torch.float64
-        total = torch.where(region, values, 0).sum(dtype=exact)
+        self._take(*self._values_and_region(pred, target, known_pixels(target, valid)))
+
+    def _take(self, values: Tensor, region: Tensor) -> None:
+        # An unscored pixel may hold nan, so no product with the mask.
+        sums = torch.where(region, values, 0).flatten(-2).sum(dim=-1, dtype=exact_dtype(values))
         counts = region.flatten(-2).sum(dim=-1)
         self.skipped_images += (counts == 0).sum()
+        if self.per_image:
+            sums, counts = torch.where(counts > 0, sums / counts, 0), counts > 0
+        total = sums.sum()
         # A sum that is not finite cannot be an integer: it goes through the remainder and stays visible in the value.
         whole = torch.where(total.isfinite(), total.floor(), 0)
         self.whole += whole.to(torch.int64)
@@ -101,6 +113,38 @@ class EndPointError(_PixelMean):
 
     def _values_and_region(self, pred: Tensor, target: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
         return end_point_error_map(pred, target), known
+
+
+class ImageEndPointError(EndPointError):
+    """Mean over images of the mean end-point error of each, in pixels: the EPE of the KITTI protocol.
+
+    >>> metric = ImageEndPointError()
+    >>> metric.update(torch.zeros(2, 1, 1), torch.tensor([[[3.0]], [[0.0]]]))
+    >>> metric.update(torch.zeros(2, 1, 3), torch.ones(2, 1, 3) * torch.tensor([1.0, 0.0]).view(2, 1, 1))
+    >>> metric.compute()
+    tensor(2.)
+    """
+
+    per_image = True
+
+
+class WeightedAreaUnderCurve(_PixelMean):
+    """WAUC: mean over images of the weighted share of pixels with an error of at most 0.05, 0.1 … 5 px; 0 to 100.
+
+    The definition is that of :func:`refine_motion.metrics.functional.flow.wauc_map`. The mean over images is that of
+    hmorimitsu/ptlflow; the server of the Spring benchmark pools the pixels that it samples, as many from each image.
+
+    >>> metric = WeightedAreaUnderCurve()
+    >>> metric.update(torch.zeros(2, 1, 2), torch.tensor([[[0.0, 6.0]], [[0.0, 0.0]]]))
+    >>> metric.compute()
+    tensor(50.)
+    """
+
+    higher_is_better = True
+    per_image = True
+
+    def _values_and_region(self, pred: Tensor, target: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        return wauc_map(end_point_error_map(pred, target)), known
 
 
 class PixelAccuracy(_PixelMean):
@@ -163,6 +207,47 @@ class SpeedEndPointError(_PixelMean):
         return end_point_error_map(pred, target), known & moves_at(target, self.low, self.high)
 
 
+class MatchedEndPointError(_PixelMean):
+    """End-point error of the pixels that are visible in the second frame, or of those that are not, in pixels.
+
+    Args:
+        matched: whether it is of the visible ones.
+
+    >>> metric = MatchedEndPointError(matched=False)
+    >>> metric.update(torch.zeros(2, 1, 2), torch.tensor([[[5.0, 20.0]], [[0.0, 0.0]]]), None, torch.tensor([[1, 0]]))
+    >>> metric.compute()
+    tensor(20.)
+    """
+
+    higher_is_better = False
+
+    def __init__(self, matched: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.matched = matched
+
+    def _values_and_region(self, pred: Tensor, target: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        return end_point_error_map(pred, target), known
+
+    def update(self, pred: Tensor, target: Tensor, valid: Tensor | None = None, matched: Tensor | None = None) -> None:
+        """Take in estimates and truth.
+
+        Args:
+            pred: see :meth:`EndPointError.update`.
+            target: likewise.
+            valid: likewise.
+            matched: where the pixel is visible in the second frame, the shape of ``valid``; without it nothing is
+                scored, and the value stays nan.
+
+        Raises:
+            ValueError: when the shapes do not fit one another.
+        """
+        if matched is None:
+            return
+        visible = known_pixels(target, matched)
+        values, known = self._values_and_region(pred, target, known_pixels(target, valid))
+        self._take(values, known & (visible if self.matched else ~visible))
+
+
 class BoundaryEndPointError(_PixelMean):
     """End-point error at most 5 px from a motion boundary of the true flow, in pixels.
 
@@ -183,10 +268,11 @@ class BoundaryEndPointError(_PixelMean):
 
 
 def flow_metrics() -> MetricCollection:
-    """The metrics of a flow benchmark, pooled over pixels, under their customary names.
+    """The metrics of a flow benchmark under their customary names; pooled over pixels where nothing else is said.
 
     ``epe``, ``px1_acc``, ``px3_acc``, ``px5_acc`` (0 to 1), ``fl_all`` (per cent), ``epe_s0_10``, ``epe_s10_40``,
-    ``epe_s40`` (by true speed) and ``epe_boundary``.
+    ``epe_s40`` (by true speed), ``epe_boundary``, ``wauc`` (0 to 100, mean over images), ``epe_image`` (mean over
+    images), ``epe_matched`` and ``epe_unmatched`` (nan unless ``update`` is given ``matched=``).
 
     >>> metrics = flow_metrics()
     >>> metrics.update(torch.ones(1, 2, 4, 5), torch.zeros(1, 2, 4, 5))
@@ -203,7 +289,40 @@ def flow_metrics() -> MetricCollection:
         "epe_s10_40": SpeedEndPointError(10, 40),
         "epe_s40": SpeedEndPointError(40),
         "epe_boundary": BoundaryEndPointError(),
+        "wauc": WeightedAreaUnderCurve(),
+        "epe_image": ImageEndPointError(),
+        "epe_matched": MatchedEndPointError(),
+        "epe_unmatched": MatchedEndPointError(matched=False),
     }
     # torchmetrics merges metrics whose states agree after the first batch, and updates only one of them from then on:
     # a first batch of small motion would make "all pixels" and "slow pixels" one metric for the whole run.
     return MetricCollection(metrics, compute_groups=False)
+
+
+def sums_of(metrics: MetricCollection) -> dict[str, Sums]:
+    """The sums and counts behind each metric, as plain numbers that can be kept by image and sent between processes."""
+    return {
+        name: {state: value.item() for state, value in cast(dict[str, Tensor], metric.metric_state).items()}
+        for name, metric in metrics.items()
+    }
+
+
+def from_sums(parts: Iterable[dict[str, Sums]]) -> MetricCollection:
+    """The flow metrics of several images together, from what :func:`sums_of` gave for each.
+
+    >>> metrics, shares = flow_metrics(), []
+    >>> for error in (1.0, 4.0):
+    ...     metrics.reset()
+    ...     metrics.update(torch.tensor([[[error]], [[0.0]]]), torch.zeros(2, 1, 1))
+    ...     shares.append(sums_of(metrics))
+    >>> from_sums(shares).compute()["epe"]
+    tensor(2.5000)
+    """
+    metrics = flow_metrics()
+    listed = list(parts)
+    for name, metric in metrics.items():
+        for state, value in cast(dict[str, Tensor], metric.metric_state).items():
+            total = sum(part[name][state] for part in listed)
+            setattr(metric, state, torch.tensor(total, dtype=value.dtype))
+        metric._update_count = len(listed)  # else torchmetrics warns of a metric without data
+    return metrics

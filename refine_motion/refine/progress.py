@@ -63,6 +63,20 @@ class StepProgressBar(ProgressBar):
         """Leave the finished bar on the screen."""
         self._stop()
 
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar of the scoring."""
+        self._start("Scoring pairs", int(sum(trainer.num_test_batches)), 0)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *args: Any
+    ) -> None:
+        """Advance by one pair."""
+        self._advance(batch_idx + 1)
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the finished bar on the screen, before the table is printed."""
+        self._stop()
+
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Give the terminal back before the error is printed."""
         self._stop()

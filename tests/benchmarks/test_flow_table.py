@@ -11,11 +11,13 @@ import pytest
 from rich.console import Console
 
 from refine_motion.benchmarks.flow_table import FlowRow, FlowTable
+from refine_motion.metrics.functional.bootstrap import ChangeIntervals
 
 
 def row(name: str, epe: float, against: float | None = None, fast: float = math.nan) -> FlowRow:
     change = None if against is None else 100 * (epe / against - 1)
-    return FlowRow(name, 2, 100, 0, epe, 0.5, 0.75, 1.0, 3.25, epe, math.nan, fast, 2 * epe, against, change)
+    scores = (0.5, 0.75, 1.0, 3.25, epe, math.nan, fast, 2 * epe, 81.5, 1.5 * epe, math.nan, math.nan)
+    return FlowRow(name, 2, 100, 0, epe, *scores, against, change)
 
 
 def table(compared: bool = True) -> FlowTable:
@@ -50,6 +52,37 @@ class TestOutput:
         assert values["sequences"]["alley"]["epe_s40"] is None
         assert values["mean"]["change_percent"] == pytest.approx(-15)
         assert values["pooled"]["pairs"] == 2
+
+    def test_json_file_with_the_intervals(self, tmp_path: Path):
+        intervals = ChangeIntervals(pooled=(-12.5, -3.0), mean=(-20.0, 1.5), unit="scenes", units=23)
+        replace(table(), intervals=intervals).to_json(tmp_path / "new/table.json")
+        values = json.loads((tmp_path / "new/table.json").read_text())
+        assert values["change_interval_95"] == {
+            "pooled": [-12.5, -3.0],
+            "mean": [-20.0, 1.5],
+            "unit": "scenes",
+            "units": 23,
+        }
+        assert table().to_dict()["change_interval_95"] is None
+
+    def test_printed_intervals(self):
+        intervals = ChangeIntervals(pooled=(-12.5, -3.0), mean=(-20.0, 1.5), unit="scenes", units=23)
+        text = " ".join(printed(replace(table(), intervals=intervals)).split())
+        assert "95% interval of the change: mean -20.00% to +1.50%, pooled -12.50% to -3.00% (23 scenes" in text
+        assert "interval" not in printed(table())
+
+    def test_printed_values_without_a_column(self):
+        text = " ".join(printed(table()).split())
+        assert "EPE as a mean over images 3.000, WAUC 81.5." in text
+        result = replace(table(), pooled=replace(table().pooled, epe_matched=1.25, epe_unmatched=7.5))
+        assert "EPE of matched pixels 1.250, of unmatched ones 7.500" in " ".join(printed(result).split())
+
+    def test_many_sequences_are_left_to_the_files(self):
+        rows = [row(f"{number:06d}", 1.0) for number in range(61)]
+        text = printed(FlowTable(rows, row("pooled", 1.0), iters=24))
+        assert "000007" not in text
+        assert "The rows of the 61 sequences are not shown" in " ".join(text.split())
+        assert "000007" in printed(FlowTable(rows[:60], row("pooled", 1.0), iters=24))
 
     def test_csv(self, tmp_path: Path):
         table().to_csv(tmp_path / "new/table.csv")

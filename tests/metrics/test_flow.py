@@ -18,9 +18,14 @@ from refine_motion.metrics.flow import (
     BoundaryEndPointError,
     EndPointError,
     FlAll,
+    ImageEndPointError,
+    MatchedEndPointError,
     PixelAccuracy,
     SpeedEndPointError,
+    WeightedAreaUnderCurve,
     flow_metrics,
+    from_sums,
+    sums_of,
 )
 from refine_motion.metrics.functional import flow as functional
 
@@ -51,8 +56,8 @@ class TestAgainstOfficialCode:
             assert value(PixelAccuracy(threshold), pred, target) == pytest.approx(share, abs=1e-6)
         pooled = value(EndPointError(), pred, target, valid)
         assert pooled == pytest.approx(float(data["epe_pooled_valid"]), rel=1e-5)
-        per_image = [value(EndPointError(), *image) for image in zip(pred, target, valid, strict=True)]
-        assert np.mean(per_image) == pytest.approx(float(data["kitti_epe_mean_of_image_means"]), rel=1e-5)
+        per_image = value(ImageEndPointError(), pred, target, valid)
+        assert per_image == pytest.approx(float(data["kitti_epe_mean_of_image_means"]), rel=1e-5)
         assert value(FlAll(), pred, target, valid) == pytest.approx(float(data["kitti_fl_all_percent"]), rel=1e-5)
 
     def test_numbers_of_the_training_loop(self, reference: Path):
@@ -85,8 +90,16 @@ class TestDefinitions:
 
 @pytest.mark.parametrize(
     "make",
-    [EndPointError, lambda: PixelAccuracy(3), FlAll, lambda: SpeedEndPointError(10, 40), BoundaryEndPointError],
-    ids=["epe", "accuracy", "fl", "speed", "boundary"],
+    [
+        EndPointError,
+        lambda: PixelAccuracy(3),
+        FlAll,
+        lambda: SpeedEndPointError(10, 40),
+        BoundaryEndPointError,
+        ImageEndPointError,
+        WeightedAreaUnderCurve,
+    ],
+    ids=["epe", "accuracy", "fl", "speed", "boundary", "image", "wauc"],
 )
 def test_batches_add_up_to_all_pixels_at_once(make: Callable[[], Metric]):
     pred, target, valid = some_flow()
@@ -97,6 +110,21 @@ def test_batches_add_up_to_all_pixels_at_once(make: Callable[[], Metric]):
 
 
 class TestAggregation:
+    def test_kitti_weighs_images_in_epe_and_pixels_in_fl(self):
+        # One image with four known pixels 1 px off, one with a single one 10 px off.
+        pred, target = torch.zeros(2, 2, 1, 4), torch.zeros(2, 2, 1, 4)
+        pred[0, 0], pred[1, 0] = 1.0, 10.0
+        valid = torch.tensor([[[True, True, True, True]], [[True, False, False, False]]])
+        assert value(ImageEndPointError(), pred, target, valid) == 5.5
+        assert value(FlAll(), pred, target, valid) == 20
+
+    def test_an_image_without_truth_takes_no_part_in_the_mean_over_images(self):
+        pred = torch.stack([torch.full((2, 1, 2), math.nan), torch.ones(2, 1, 2)])
+        valid = torch.tensor([[[False, False]], [[True, True]]])
+        metric = WeightedAreaUnderCurve()
+        metric.update(pred, torch.ones(2, 2, 1, 2), valid)
+        assert (metric.compute().item(), metric.skipped_images) == (100, 1)
+
     def test_every_pixel_weighs_the_same(self):
         pred, target = torch.zeros(2, 2, 1, 4), torch.zeros(2, 2, 1, 4)
         pred[0, 0], pred[1, 0] = 1.0, 10.0
@@ -119,6 +147,41 @@ class TestAggregation:
         assert metric.compute().item() == 0
         metric.update(pred, torch.zeros(2, 1, 2))
         assert math.isnan(metric.compute().item())
+
+
+class TestMatched:
+    def test_known_pixels_are_split_by_the_map(self):
+        pred, target = along_x(1.0, 2.0, 4.0, 80.0), torch.zeros(2, 1, 4)
+        valid, matched = torch.tensor([[True, True, True, False]]), torch.tensor([[True, False, False, False]])
+        metrics = flow_metrics()
+        metrics.update(pred[None], target[None], valid[None], matched=matched[None])
+        values = metrics.compute()
+        assert (values["epe_matched"], values["epe_unmatched"]) == (1, 3)
+
+    def test_without_a_map_there_is_no_value(self):
+        metrics = flow_metrics()
+        metrics.update(along_x(1.0), along_x(2.0))
+        assert math.isnan(metrics.compute()["epe_matched"])
+
+    def test_a_map_of_another_size_is_refused(self):
+        with pytest.raises(ValueError, match="valid has shape"):
+            MatchedEndPointError().update(along_x(1.0), along_x(2.0), None, torch.ones(2, 2, dtype=torch.bool))
+
+
+class TestSums:
+    def test_sums_of_single_images_give_what_all_together_give(self):
+        pred, target, valid = some_flow()
+        whole = flow_metrics()
+        whole.update(pred, target, valid, matched=~valid)
+        parts = []
+        for i in range(len(pred)):
+            metrics = flow_metrics()
+            metrics.update(pred[i], target[i], valid[i], matched=~valid[i])
+            parts.append(sums_of(metrics))
+        assert all(isinstance(number, (int, float)) for part in parts for s in part.values() for number in s.values())
+        expected = whole.compute()
+        for name, value in from_sums(parts).compute().items():
+            assert value.item() == pytest.approx(expected[name].item(), rel=1e-6, nan_ok=True), name
 
 
 class TestPrecision:
@@ -144,7 +207,7 @@ def _score_half(rank: int, init_file: str, out: str) -> None:
     pred, target, valid = some_flow()
     metrics = flow_metrics()
     for i in range(rank, len(pred), 2):
-        metrics.update(pred[i], target[i], valid[i])
+        metrics.update(pred[i], target[i], valid[i], matched=target[i, 0] > 0)
     values = metrics.compute()
     if rank == 0:
         torch.save(values, out)
@@ -157,7 +220,8 @@ class TestMerging:
         out = tmp_path / "values.pt"
         mp.start_processes(_score_half, args=(str(tmp_path / "init"), str(out)), nprocs=2, start_method="fork")
         metrics = flow_metrics()
-        metrics.update(*some_flow())
+        pred, target, valid = some_flow()
+        metrics.update(pred, target, valid, matched=target[:, 0] > 0)
         expected, merged = metrics.compute(), torch.load(out, weights_only=True)
         assert merged.keys() == expected.keys()
         for name, value in expected.items():
@@ -199,6 +263,7 @@ class TestCollection:
         assert set(flow_metrics().keys()) == {
             *("epe", "px1_acc", "px3_acc", "px5_acc", "fl_all"),
             *("epe_s0_10", "epe_s10_40", "epe_s40", "epe_boundary"),
+            *("wauc", "epe_image", "epe_matched", "epe_unmatched"),
         }
 
 

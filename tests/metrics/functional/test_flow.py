@@ -11,6 +11,7 @@ from refine_motion.metrics.functional.flow import (
     moves_at,
     near_motion_boundary,
     outliers,
+    wauc_map,
 )
 
 SPEEDS = [(0, 10), (10, 40), (40, math.inf)]
@@ -29,6 +30,55 @@ class TestOutliers:
 
     def test_not_a_number_is_an_outlier(self):
         assert outliers(along_x(math.nan), along_x(1.0)).item() is True
+
+
+class TestWauc:
+    def test_ends_and_middle(self):
+        assert wauc_map(torch.zeros(4)).tolist() == [100] * 4
+        assert wauc_map(torch.tensor([5.0001, 1e9, math.inf, math.nan])).tolist() == [0] * 4
+        half = 100 * sum(1 - (i - 1) / 100 for i in range(50, 101)) / 50.5
+        assert wauc_map(torch.tensor(2.5)).item() == pytest.approx(half, abs=1e-9)
+
+    def test_every_limit_belongs_to_the_smaller_error(self):
+        limits = torch.arange(1, 101, dtype=torch.float64) / 20
+        weights = [1 - (i - 1) / 100 for i in range(1, 101)]
+        expected = [100 * sum(weights[i:]) / 50.5 for i in range(101)]
+        assert wauc_map(limits).tolist() == pytest.approx(expected[:-1], abs=1e-9)
+        assert wauc_map(limits + 1e-12).tolist() == pytest.approx(expected[1:], abs=1e-9)
+
+
+class TestSeveralTrueVectors:
+    """As the server of the Spring benchmark scores a pixel with four true vectors."""
+
+    def four(self, *speeds: float) -> torch.Tensor:
+        target = torch.zeros(1, 4, 2, 1, 1)
+        target[0, :, 0, 0, 0] = torch.tensor(speeds)
+        return target
+
+    def test_the_nearest_counts(self):
+        assert end_point_error_map(along_x(5.0)[None], self.four(0, 4, 9, 20)).item() == 1
+
+    def test_speed_is_the_mean_in_bins_and_the_largest_in_outliers(self):
+        target = self.four(0, 4, 9, 20)
+        assert moves_at(target, 8.25, 8.26).item() is True
+        # Off by 3.5 px from the nearest: 5 % of the fastest decide.
+        assert outliers(along_x(23.5)[None], target).item() is True
+        assert outliers(along_x(83.5)[None], self.four(0, 4, 9, 80)).item() is False
+
+    def test_one_unknown_vector_makes_the_pixel_unknown(self):
+        assert known_pixels(self.four(1, 1, 1, math.nan)).item() is False
+        assert known_pixels(self.four(1, 1, 1, 1), torch.ones(1, 1, 1)).item() is True
+
+    def test_four_equal_vectors_are_as_good_as_one(self):
+        target, pred = torch.randn(2, 2, 9, 14) * 5, torch.randn(2, 2, 9, 14) * 5
+        four = target[:, None].expand(-1, 4, -1, -1, -1)
+        assert torch.equal(end_point_error_map(pred, four), end_point_error_map(pred, target))
+        assert torch.equal(outliers(pred, four), outliers(pred, target))
+        assert torch.equal(near_motion_boundary(four), near_motion_boundary(target))
+
+    def test_shapes_are_checked(self):
+        with pytest.raises(ValueError, match="differ in shape"):
+            end_point_error_map(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 2, 2, 2))
 
 
 class TestMovesAt:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import set_parsing_settings
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from refine_motion.benchmarks.source_domain import FlowFolder, ProceduralPairs
+from refine_motion.cli.start import build, command_line, wandb_runs
 from refine_motion.errors import ConfigError
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedStratifiedCap
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
@@ -22,26 +19,10 @@ from refine_motion.refine.module import RefineModule
 from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.runs import RefinePlan, Run, refine_all
 from refine_motion.refine.stage1 import label_videos
-from refine_motion.refine.trainer import RefineTrainer
 from refine_motion.viz.wandb_report import report_to_wandb
 
 # Imported so that YAML files may give these class names without their modules.
-__all__ = ["ColourRule", "CycleRule", "MinSpeed", "SpeedStratifiedCap", "run"]
-
-
-class SaveConfig(SaveConfigCallback):
-    """Writes the resolved configuration to the run's own folders: with W&B every run shares one log folder."""
-
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Write ``<subcommand>.yaml`` into the work folder; with W&B also among the run's files and its settings."""
-        self._save(Path(self.config.workdir))
-        for run in _wandb_runs(trainer):
-            self._save(Path(run.dir))
-            run.config.update(self.config.as_dict(), allow_val_change=True)
-
-    def _save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.parser.save(self.config, folder / self.config_filename, skip_unset=False, multifile=False, overwrite=True)
+__all__ = ["ColourRule", "CycleRule", "FlowFolder", "MinSpeed", "ProceduralPairs", "SpeedStratifiedCap", "run"]
 
 
 class RefineCLI(LightningCLI):
@@ -78,7 +59,7 @@ class RefineCLI(LightningCLI):
         if plan == RefinePlan():
             settings = self._get(self.config_init, "label")
             self.result = refine_once(self.trainer, model, datamodule, settings, workdir, ckpt_path)
-            for run in _wandb_runs(self.trainer):
+            for run in wandb_runs(self.trainer):
                 model.to(self.trainer.strategy.root_device)
                 report_to_wandb(run, model, datamodule, self.result.labels, self.result.held_out)
                 # Or a second fit of this process would go on in the same run.
@@ -119,12 +100,6 @@ class RefineCLI(LightningCLI):
         return kwargs
 
 
-def _wandb_runs(trainer: Trainer) -> list[Any]:
-    """The W&B runs that this process writes to: none on any process but the first."""
-    loggers = trainer.loggers if trainer.is_global_zero else []
-    return [logger.experiment for logger in loggers if isinstance(logger, WandbLogger)]
-
-
 def _check_checkpoint(path: str | None) -> None:
     if path is None or path in ("best", "last", "hpc", "registry"):
         return
@@ -150,31 +125,10 @@ def run(args: list[str]) -> int:
     Raises:
         RefineMotionError: an error that the user can mend.
     """
-    # Interpolations such as ${workdir} are written from the root of a file; the parser needs them relative.
-    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-    # Processes that Lightning starts for more devices run the command line that this process seems to have.
-    own, sys.argv = sys.argv, [sys.argv[0], *args]
-    try:
+    with command_line(args):
         _cli(args)
-    except MisconfigurationException as error:
-        raise ConfigError(" ".join(str(error).split())) from error
-    finally:
-        sys.argv = own
     return 0
 
 
 def _cli(args: list[str]) -> RefineCLI:
-    with warnings.catch_warnings():
-        # That the process has arguments too is meant.
-        warnings.filterwarnings("ignore", message=".*args parameter is intended to run from within Python.*")
-        return RefineCLI(
-            RefineModule,
-            VideoLabelDataModule,
-            args=args,
-            trainer_class=RefineTrainer,
-            save_config_callback=SaveConfig,
-            save_config_kwargs={"save_to_log_dir": False},
-            seed_everything_default=0,
-            parser_kwargs={"parser_mode": "omegaconf+"},
-            auto_configure_optimizers=False,
-        )
+    return build(RefineCLI, RefineModule, VideoLabelDataModule, args)
