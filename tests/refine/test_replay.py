@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import refine_motion as rm
+from refine_motion.benchmarks.source_domain import ProceduralPairs
+from refine_motion.labels.source_domain import SourceDomain
+from refine_motion.labels.teacher import LabelSettings
+from refine_motion.metrics.functional.flow import end_point_error_map
+from refine_motion.refine.dataset import crop_maps
+
+
+class Watched(SourceDomain):
+    """Notes which examples are asked for."""
+
+    def __init__(self, pairs: SourceDomain):
+        self.pairs = pairs
+        self.asked: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def example(self, number: int) -> dict[str, torch.Tensor]:
+        self.asked.append(number)
+        return self.pairs.example(number)
+
+
+def test_replayed_examples_are_learnt_from_and_others_tell_what_is_forgotten(
+    clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = ProceduralPairs(count=30, size=(80, 72), max_speed=4.0)
+    domain = Watched(pairs)
+    result = rm.refine(
+        clip_folder / "videos",
+        None,
+        untrained,
+        tmp_path / "run",
+        steps=4,
+        iters=2,
+        filters={},
+        settings=LabelSettings(iters=1, ceiling=1e4),
+        accelerator="cpu",
+        crop=(64, 64),
+        batch_size=4,
+        num_workers=0,
+        learning_rate=1e-3,
+        replay=domain,
+        replay_share=0.5,
+    )
+    held, learnt = {n for n in domain.asked if n < 3}, {n for n in domain.asked if n >= 3}
+    # A tenth of them is held; of two batches of four an epoch, half are examples.
+    assert held == {0, 1, 2}
+    assert 5 <= len(learnt) <= 8
+    assert "source domain" in capsys.readouterr().out
+
+    def error(weights: Path) -> float:
+        model = rm.load_model(None, weights=weights)
+        total = count = 0.0
+        for number in range(3):
+            maps = crop_maps(pairs.example(number), (64, 64), 0.5, 0.5)
+            flow = model.flow(maps["image_a"][None], maps["image_b"][None], 2)[0]
+            error = end_point_error_map(flow, maps["flow"])[maps["valid"][0]]
+            total, count = total + error.sum().item(), count + len(error)
+        return total / count
+
+    assert result.held_out["val/teacher_source_epe"] == pytest.approx(error(untrained), rel=1e-4)
+    assert result.held_out["val/source_epe"] == pytest.approx(error(result.weights), rel=1e-4)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import refine_motion as rm
+from refine_motion.benchmarks.synthetic.clip import write_clip
+from refine_motion.errors import ConfigError, LabelError, VideoError
+from refine_motion.labels.teacher import LabelSettings
+from refine_motion.models.weights import read_facts, read_weights
+from refine_motion.refine.runs import RefinePlan
+from refine_motion.video.writer import write_video
+
+OPTIONS: dict = {
+    "steps": 2,
+    "iters": 1,
+    "filters": {},
+    "settings": LabelSettings(iters=1, ceiling=1e4),
+    "accelerator": "cpu",
+    "crop": (64, 64),
+    "batch_size": 3,
+    "num_workers": 0,
+    "learning_rate": 1e-3,
+}
+
+
+@pytest.fixture
+def two_videos(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    for seed, name in ((1, "one"), (2, "two")):
+        video = write_clip(tmp_path / name, seed=seed, frames=6, size=(72, 96), pairs=1)
+        folder.mkdir(exist_ok=True)
+        video.rename(folder / f"{name}.mp4")
+    return folder
+
+
+def test_a_second_round_has_the_first_ones_result_as_teacher(two_videos: Path, untrained: Path, tmp_path: Path) -> None:
+    result = rm.refine(two_videos, None, untrained, tmp_path / "run", rounds=2, **OPTIONS)
+    first = tmp_path / "run" / "round_1" / "refined.safetensors"
+    assert result.weights == tmp_path / "run" / "round_2" / "refined.safetensors"
+    assert read_facts(result.weights)["refined_from"] == str(first)
+    # Labels of both teachers lie side by side.
+    assert len([p for p in (tmp_path / "run" / "labels").iterdir() if p.is_dir()]) == 2
+    once = rm.refine(two_videos, None, untrained, tmp_path / "once", **OPTIONS)
+    assert all(torch.equal(v, read_weights(first)[k]) for k, v in read_weights(once.weights).items())
+
+
+def test_each_video_gets_its_own_model_and_a_useless_one_is_named(
+    two_videos: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(two_videos / "short.mp4", torch.zeros(1, 3, 72, 96, dtype=torch.uint8), 10)
+    results = rm.refine_each(two_videos, None, untrained, tmp_path / "run", **OPTIONS)
+    assert set(results) == {"one", "two"}
+    assert "short.mp4" in capsys.readouterr().err
+    for name, result in results.items():
+        assert result.weights == tmp_path / "run" / name / "refined.safetensors"
+        assert result.labels.pairs == 5
+    one, two = (read_weights(result.weights) for result in results.values())
+    assert any(not torch.equal(one[k], two[k]) for k in one)
+    for path in ("one.mp4", "two.mp4"):
+        (two_videos / path).unlink()
+    with pytest.raises((VideoError, LabelError), match="short"):
+        rm.refine_each(two_videos, None, untrained, tmp_path / "none", **OPTIONS)
+
+
+def test_impossible_plans_are_refused() -> None:
+    with pytest.raises(ConfigError, match="unit"):
+        RefinePlan(unit="scene")
+    with pytest.raises(ConfigError, match="rounds"):
+        RefinePlan(rounds=0)
