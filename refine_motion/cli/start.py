@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
+from argparse import ArgumentError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,12 +51,12 @@ def wandb_runs(trainer: Trainer) -> list[Any]:
 
 @contextmanager
 def command_line(args: list[str]) -> Iterator[None]:
-    """Run the body as the command line ``args``, with the parser set up and Lightning's complaints as ours.
+    """Run the body as the command line ``args``, with the parser set up and the complaints of others as ours.
 
     Processes that Lightning starts for more devices run the command line that this process seems to have.
 
     Raises:
-        ConfigError: Lightning refuses the configuration.
+        ConfigError: the parser or Lightning refuses the configuration.
     """
     set_parsing_settings(
         # Interpolations such as ${workdir} are written from the root of a file; the parser needs them relative.
@@ -66,10 +68,24 @@ def command_line(args: list[str]) -> Iterator[None]:
     own, sys.argv = sys.argv, [sys.argv[0], *args]
     try:
         yield
+    except ArgumentError as error:
+        raise ConfigError(_advice(str(error), args)) from error
     except MisconfigurationException as error:
         raise ConfigError(" ".join(str(error).split())) from error
     finally:
         sys.argv = own
+
+
+def _advice(complaint: str, args: list[str]) -> str:
+    """The parser's complaint in one line, with what to do."""
+    denied = re.search(r"Importing '([^']+)' is not allowed", complaint)
+    if denied:
+        package = denied[1].split(".")[0]
+        return (
+            f"class {denied[1]} is not of an allowed package ({', '.join(ALLOWED_PACKAGES)}); if you trust it, "
+            f"set {ALLOW_VARIABLE}={package}"
+        )
+    return f"{' '.join(complaint.split())} (refine-motion {args[0]} --help lists all settings)"
 
 
 def build(
@@ -101,7 +117,7 @@ def build(
             save_config_callback=save,
             save_config_kwargs={"save_to_log_dir": False},
             seed_everything_default=0,
-            parser_kwargs={"parser_mode": "omegaconf+"},
+            parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
             auto_configure_optimizers=False,
             **settings,
         )
