@@ -7,7 +7,7 @@ TORCH  ?= torch==2.13.0
 SEED   ?= 0
 BIN    := $(VENV)/bin
 
-.PHONY: install test real demo lint types clean help
+.PHONY: install test slow real demo lint types clean help
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -23,6 +23,9 @@ $(VENV)/.installed: pyproject.toml
 
 test: install ## run the test suite (set REFINE_MOTION_SHARED for the tests on real weights and videos)
 	$(BIN)/python -m pytest
+
+slow: install ## the tests that take minutes: labelling and training killed at random moments and run again
+	$(BIN)/python -m pytest -m slow -s
 
 real: install ## refine the real RAFT-small on real videos and print its error before and after (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }

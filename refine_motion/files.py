@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_PARTIAL = ".partial"
 
 
 @contextmanager
@@ -27,9 +30,37 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    aside = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}{_PARTIAL}")
     try:
         yield aside
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: str | Path) -> int:
+    """Remove the temporary files that killed processes of this machine left below a folder.
+
+    Those of processes that live, or that ran on another machine with the same file system, stay.
+
+    Returns:
+        How many were removed.
+    """
+    mine = f".{platform.node()}."
+    removed = 0
+    for path in Path(folder).rglob(f".*{_PARTIAL}"):
+        name, _, pid = path.name.removesuffix(_PARTIAL).rpartition(".")
+        if f"{name}.".endswith(mine) and pid.isdecimal() and not _is_alive(int(pid)):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

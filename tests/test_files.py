@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from refine_motion.files import replacing
+from refine_motion.files import remove_abandoned, replacing
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -45,3 +47,29 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), replacing(tmp_path / "file" / "a.txt"):
         pass
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    killed = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import sys, time\n"
+            "from refine_motion.files import remove_abandoned, replacing\n"
+            "with replacing(sys.argv[1]) as partial:\n"
+            "    partial.write_text('half'); print(flush=True); time.sleep(60)\n",
+            str(tmp_path / "ab" / "label"),
+        ],
+        stdout=subprocess.PIPE,
+    )
+    assert killed.stdout is not None
+    killed.stdout.readline()
+    assert remove_abandoned(tmp_path) == 0
+    killed.kill()
+    killed.wait()
+    elsewhere = tmp_path / "ab" / ".label.another machine.1.partial"
+    elsewhere.touch()
+    with replacing(tmp_path / "mine") as partial:
+        partial.touch()
+        assert remove_abandoned(tmp_path) == 1
+    assert {p.name for p in tmp_path.rglob("*") if p.is_file()} == {"mine", elsewhere.name}

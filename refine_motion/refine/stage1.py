@@ -8,6 +8,7 @@ from lightning.pytorch import Trainer
 from rich.console import Console
 
 from refine_motion.errors import ConfigError, LabelError
+from refine_motion.files import remove_abandoned
 from refine_motion.labels.generate import LabelModule, LabelWriter
 from refine_motion.labels.opened import note_videos
 from refine_motion.labels.select import CycleRule, LabelFilter
@@ -49,6 +50,8 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         )
         # One list for the frames and for the names of their labels, whatever else writes to the store meanwhile.
         data.pending = windows
+        if trainer.is_global_zero:
+            remove_abandoned(store.root)
         # No process may begin to write before every one has seen what is missing.
         trainer.strategy.barrier()
         module = LabelModule(teacher, windows)
