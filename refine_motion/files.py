@@ -57,6 +57,9 @@ def remove_abandoned(folder: str | Path) -> int:
 
 
 def _is_alive(pid: int) -> bool:
+    if os.name == "nt":
+        # There, signal 0 is not a question but Ctrl-C.
+        return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

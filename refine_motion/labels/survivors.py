@@ -15,7 +15,8 @@ from refine_motion.labels.store import PairKey
 from refine_motion.labels.yields import cycle_ratio
 
 Measure = Literal["cycle", "colour"]
-_EQUAL = 0.02
+# A step of the stored cycle error at the paper's threshold.
+_EQUAL = 0.14
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def worst_survivors(
 
     Returns:
         The worst first, from as many pairs as there are; fewer than ``count`` where fewer are kept. Stored evidence is
-        rounded, so errors within 2 % are taken for equal; between them decides the cycle error in pixels, or, by
+        rounded, so errors within 14 % are taken for equal; between them decides the cycle error in pixels, or, by
         colour, the cycle error over the threshold.
 
     Raises:

@@ -35,8 +35,10 @@ class _Kind:
 
 def _between_levels(quantiser: LogQuantiser, step: int) -> np.ndarray:
     """Bin edges half-way between stored levels, ``step`` levels a bin: others would show the rounding as a comb."""
-    levels = quantiser.decode(torch.arange(1, 2**quantiser.bits)).double()
-    return torch.cat(((levels[:-1] * levels[1:]).sqrt(), levels[-1:]))[::step].numpy()
+    levels = quantiser.decode(torch.arange(2**quantiser.bits)).double()
+    above_knee = levels + quantiser.knee
+    between = (above_knee[:-1] * above_knee[1:]).sqrt() - quantiser.knee
+    return torch.cat((between, levels[-1:]))[::step].numpy()
 
 
 _KINDS = (

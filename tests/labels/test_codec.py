@@ -40,7 +40,7 @@ def test_round_trip_within_the_stated_rounding(height: int, width: int, share: f
     found = decode(*encode(label))
     assert found.size == label.size
     assert torch.equal(found.index, label.index)
-    half_step = 2.0 ** -min(10, 14 - max(0.0, torch.tensor(max(speed, 1e-9)).log2().floor().item())) / 2
+    half_step = 2.0 ** -min(6, 14 - max(0.0, torch.tensor(max(speed, 1e-9)).log2().floor().item())) / 2
     assert ((found.flow - label.flow).abs() <= half_step + 1e-6 * speed).all()
     torch.testing.assert_close(found.evidence.speed, found.flow.norm(dim=1))
 
@@ -60,15 +60,15 @@ def test_evidence_is_kept_within_the_stated_share() -> None:
     label = make_label((60, 60), 0.7, 5.0)
     found = decode(*encode(label)).evidence
     for name, quantiser, tolerance in (
-        ("cycle_error", CYCLE, 0.018),
-        ("backward_speed", BACKWARD, 0.085),
+        ("cycle_error", CYCLE, 0.02),
+        ("backward_speed", BACKWARD, 0.081),
         ("colour_error", COLOUR, 0.06),
-        ("gradient", GRADIENT, 0.21),
+        ("gradient", GRADIENT, 0.18),
     ):
         true, read = getattr(label.evidence, name), getattr(found, name)
-        inside = (true >= quantiser.low) & (true <= quantiser.high)
+        inside = true <= quantiser.high
         assert inside.sum() > 500
-        assert ((read / true - 1).abs()[inside] <= tolerance).all()
+        assert ((read - true).abs() <= tolerance * (true + quantiser.knee))[inside].all()
 
 
 def test_evidence_alone_is_that_of_the_whole_label() -> None:
@@ -80,9 +80,10 @@ def test_evidence_alone_is_that_of_the_whole_label() -> None:
 
 
 def test_quantiser_ends() -> None:
-    q = LogQuantiser(1.0, 16.0, 4)
-    assert q.encode(torch.tensor([0.0, 0.5, 1.0, 16.0, 1e9])).tolist() == [0, 0, 1, 15, 15]
-    torch.testing.assert_close(q.decode(torch.tensor([0, 1, 15])), torch.tensor([0.0, 1.0, 16.0]))
+    # Four octaves in fifteen steps.
+    q = LogQuantiser(1.0, 15.0, 4)
+    assert q.encode(torch.tensor([0.0, 0.05, 0.2, 15.0, 1e9, torch.inf])).tolist() == [0, 0, 1, 15, 15, 15]
+    torch.testing.assert_close(q.decode(torch.tensor([0, 1, 15])), torch.tensor([0.0, 2 ** (4 / 15) - 1, 15.0]))
     levels = torch.arange(16)
     assert torch.equal(q.encode(q.decode(levels)).long(), levels)
 

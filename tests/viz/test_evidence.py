@@ -11,17 +11,16 @@ from refine_motion.viz.evidence import draw_evidence, draw_yield
 
 
 def label_of(count: int = 4000) -> FlowLabel:
-    """Entries whose every evidence is spread evenly over its octaves, rounded as in a store."""
+    """Entries whose every evidence is spread evenly over what a store tells apart."""
     source = torch.Generator().manual_seed(0)
 
     def draw(low: float, high: float) -> torch.Tensor:
         return 2 ** (low + (high - low) * torch.rand(count, generator=source))
 
     speed = draw(-3, 6)
-    cycle, colour, gradient = draw(-8, 0), draw(-3, 6), draw(0, 5)
-    cycle, colour, gradient = (
-        q.decode(q.encode(x)) for q, x in ((CYCLE, cycle), (COLOUR, colour), (GRADIENT, gradient))
-    )
+    cycle = CYCLE.decode(CYCLE.encode(draw(-8, 0)))
+    colour = COLOUR.decode(torch.randint(0, 57, (count,), generator=source))
+    gradient = GRADIENT.decode(torch.randint(0, 13, (count,), generator=source))
     flow = torch.stack((speed, torch.zeros(count)), dim=1)
     return FlowLabel((50, 80), torch.arange(count), flow, Evidence(cycle, speed, speed, colour, gradient))
 
