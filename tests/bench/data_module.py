@@ -3,7 +3,8 @@
 The loader reads windows in random order, each by itself with a decoder opened for it, and besides decoding reads the
 labels, applies the paper's filters, makes flow maps of them, cuts crops and collates batches. Plain decord has one
 decoder a video, open all the time, one thread, and reads window after window. The labels are made up: 60 % of the
-pixels of every pair. Frames are counted as decoded and used; one epoch is timed, after one to warm up.
+pixels of every pair. Frames are counted as decoded and used; one epoch is timed, after one to warm up. A row of its own
+says what of it is decoding: the same windows, read as the loader reads them, without labels.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.dataset import TrainingPairs
 from refine_motion.refine.order import WindowShuffle
 from refine_motion.types import Evidence
+from refine_motion.video.reader import read_frames
 from tests.bench.material import data
 from tests.bench.meter import seconds_of
 from tests.bench.results import Row, row
@@ -64,6 +66,9 @@ def measure(
         module.store = LabelStore(folder, "bench")
         _make_labels(module)
         plain = _decord_rate(module)
+        alone = _window_rate(module)
+        conditions = f"plain decord; {', '.join(videos)}, window {window}, no labels"
+        rows.append(row("reading windows alone", alone, "frames/s", plain, conditions, True))
         for workers in (0, 1, 2):
             module.num_workers = workers
             frames, pairs = _loader_rates(module.train_dataloader())
@@ -105,6 +110,17 @@ def _decord_rate(module: VideoLabelDataModule) -> float:
     count = sum(len(frames) for windows in wanted.values() for frames in windows.values())
     read()
     return count / seconds_of(read, "cpu")
+
+
+def _window_rate(module: VideoLabelDataModule) -> float:
+    """Frames per second of reading the planned windows, each by itself."""
+
+    def read() -> None:
+        for window in module.windows:
+            read_frames(window.clip.video, window.clip.frames)
+
+    read()
+    return sum(len(window.clip.frames) for window in module.windows) / seconds_of(read, "cpu")
 
 
 def _loader_rates(loader: DataLoader[dict[str, Any]]) -> tuple[float, float]:
