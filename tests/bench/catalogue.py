@@ -17,14 +17,14 @@ from tests.bench import (
 from tests.bench.runner import Measurement
 
 MEASUREMENTS = {
-    "labels_per_second": Measurement(labels_per_second.measure, 60),
-    "early_stop": Measurement(early_stop.measure, 120),
-    "denormals": Measurement(denormals.measure, 30),
-    "training_step": Measurement(training_step.measure, 80),
-    "stored_bytes": Measurement(stored_bytes.measure, 15),
-    "data_module": Measurement(data_module.measure, 60),
-    "correlation": Measurement(correlation.measure, 180),
-    "long_video": Measurement(long_video.measure, 60),
-    "bf16_epe": Measurement(bf16_epe.measure, 20),
+    "labels_per_second": Measurement(labels_per_second.measure, 100),
+    "early_stop": Measurement(early_stop.measure, 110),
+    "denormals": Measurement(denormals.measure, 40),
+    "training_step": Measurement(training_step.measure, 50),
+    "stored_bytes": Measurement(stored_bytes.measure, 5),
+    "data_module": Measurement(data_module.measure, 45),
+    "correlation": Measurement(correlation.measure, 160),
+    "long_video": Measurement(long_video.measure, 45),
+    "bf16_epe": Measurement(bf16_epe.measure, 5),
     "gpu": Measurement(gpu.measure, 60),
 }

@@ -18,7 +18,7 @@ _ALLOWED_PX = 1e-3
 
 
 @torch.no_grad()
-def measure(device: str, out: str, window: int = 8, iters: int = 12, repeats: int = 5) -> list[Row]:
+def measure(device: str, out: str, window: int = 8, iters: int = 12, repeats: int = 3) -> list[Row]:
     """Pairs per second, difference of the flows, and the share of the encoders.
 
     Args:
