@@ -7,7 +7,7 @@ TORCH  ?= torch==2.13.0
 SEED   ?= 0
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow real demo lint types clean help
+.PHONY: install test slow real bench demo lint types clean help
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -30,6 +30,10 @@ slow: install ## the tests that take minutes: labelling and training killed at r
 real: install ## refine the real RAFT-small on real videos and print its error before and after (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
 	REFINE_MOTION_SEED=$(SEED) $(BIN)/python -m pytest -m real_run -s
+
+bench: install ## measure speed, memory and size against what they are compared with, into runs/bench (needs REFINE_MOTION_SHARED)
+	@test -d "$$REFINE_MOTION_SHARED" || { echo "make bench: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
+	$(BIN)/python -m tests.bench
 
 demo: install ## the main job from start to end on a small procedural clip, with a table and a picture
 	$(BIN)/refine-motion demo

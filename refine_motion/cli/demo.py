@@ -142,7 +142,7 @@ def _draw(
         a, b, flow, valid = read_pair(pair)
         frame = int(pair.flow.stem.split("_")[-1])
         label = store.read(PairKey(content_key(video), frame, frame + 1))
-        dense, kept = label.keep(select(filters, label.evidence, seed=0)).dense()
+        dense, kept = label.dense(select(filters, label.evidence, seed=0))
         errors = [length(m.flow(a[None], b[None], ITERS) - flow[None])[0] for m in (before, after)]
         found.append((frame, a, dense, kept[0], flow, valid, errors))
     max_speed = max(length(flow[None]).max().item() for *_, flow, _, _ in found)

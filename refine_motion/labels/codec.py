@@ -53,13 +53,18 @@ class FlowLabel:
         """Only the entries where ``mask (N,)`` is true."""
         return FlowLabel(self.size, self.index[mask], self.flow[mask], self.evidence[mask])
 
-    def dense(self) -> tuple[Tensor, Tensor]:
-        """Flow ``(2, H, W)``, zero where unknown, and where it is known, ``(1, H, W)`` bool."""
+    def dense(self, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Flow ``(2, H, W)``, zero where unknown, and where it is known, ``(1, H, W)`` bool.
+
+        Args:
+            mask: ``(N,)`` bool, the entries to take; all when not given. Faster than :meth:`keep` before it.
+        """
         height, width = self.size
+        index, kept = (self.index, self.flow) if mask is None else (self.index[mask], self.flow[mask])
         flow = torch.zeros(2, height * width)
-        flow[:, self.index] = self.flow.T
+        flow[:, index] = kept.T
         valid = torch.zeros(height * width, dtype=torch.bool)
-        valid[self.index] = True
+        valid[index] = True
         return flow.view(2, height, width), valid.view(1, height, width)
 
 

@@ -123,8 +123,10 @@ def select(filters: Sequence[LabelFilter], evidence: Evidence, seed: int) -> Ten
         ``(N,)`` bool.
     """
     generator = torch.Generator().manual_seed(seed)
-    keep = torch.ones(evidence.speed.shape, dtype=torch.bool)
-    for chosen in filters:
+    if not filters:
+        return torch.ones(evidence.speed.shape, dtype=torch.bool)
+    keep = filters[0](evidence, generator)
+    for chosen in filters[1:]:
         keep[keep.clone()] = chosen(evidence[keep], generator)
     return keep
 

@@ -1,7 +1,7 @@
 """RAFT, small and large (Teed and Deng, ECCV 2020, arXiv 2003.12039), equal to the official outputs.
 
 Parameters carry the official names, so that official checkpoints load without a map. Frame features are computed once
-per frame, and both directions of a pair share one correlation volume.
+per frame, whatever pairs it is in.
 """
 
 from __future__ import annotations
@@ -127,7 +127,10 @@ class Raft(FlowModel):
     def encode(self, frames: Tensor) -> FrameFeatures:
         """See :meth:`FlowModel.encode`."""
         padded, size = self._prepare(frames)
-        return FrameFeatures(self.fnet(padded), self.cnet(padded), size)
+        # On a CPU, the activations of several frames at once do not fit its caches: measured at twice the time.
+        parts = padded.split(1) if padded.device.type == "cpu" else (padded,)
+        matching, context = (torch.cat([net(part) for part in parts]) for net in (self.fnet, self.cnet))
+        return FrameFeatures(matching, context, size)
 
     def match(
         self, features_a: FrameFeatures, features_b: FrameFeatures, iters: int, init: Tensor | None = None
@@ -140,16 +143,17 @@ class Raft(FlowModel):
     def match_both(
         self, features_a: FrameFeatures, features_b: FrameFeatures, iters: int, tolerance: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """See :meth:`FlowModel.match_both`: with all pairs, the reverse volume is the transpose of the forward one."""
-        a, b = features_a.matching, features_b.matching
-        if self._takes_all_pairs(a):
-            volume = self._volume(a, b)
-            forward = self._last(features_a.context, self._pyramid(volume, a), features_a.size, iters, tolerance)
-            reverse: Correlation = self._pyramid(volume.transpose(1, 2), b)
-        else:
-            forward = self._last(features_a.context, self._correlate(a, b), features_a.size, iters, tolerance)
-            reverse = self._correlate(b, a)
-        return forward, self._last(features_b.context, reverse, features_b.size, iters, tolerance)
+        """See :meth:`FlowModel.match_both`."""
+        return (
+            self._one_way(features_a, features_b, iters, tolerance),
+            self._one_way(features_b, features_a, iters, tolerance),
+        )
+
+    def _one_way(self, source: FrameFeatures, target: FrameFeatures, iters: int, tolerance: float) -> Tensor:
+        # The reverse volume is the transpose of this one, but pooling a transposed view was measured to take longer
+        # than the product does; and so only one of them is in memory.
+        correlation = self._correlate(source.matching, target.matching)
+        return self._last(source.context, correlation, source.size, iters, tolerance)
 
     @torch.no_grad()
     def flow(self, a: Tensor, b: Tensor, iters: int = 12) -> Tensor:
@@ -181,23 +185,13 @@ class Raft(FlowModel):
         return pyramid_bytes(batch, height * width, LEVELS) <= self.options.memory_limit * 2**30
 
     def _correlate(self, a: Tensor, b: Tensor) -> Correlation:
-        if self._takes_all_pairs(a):
-            return self._pyramid(self._volume(a, b), a)
+        # What the encoders gave is what autocast computes in.
+        dtype = a.dtype if self.options.correlation_dtype == "autocast" else torch.float32
         with torch.autocast(a.device.type, enabled=False):
-            dtype = self._product_dtype(a)
-            return OnDemandCorrelation(a.float(), b.float(), LEVELS, self.config.radius, dtype)
-
-    def _volume(self, a: Tensor, b: Tensor) -> Tensor:
-        with torch.autocast(a.device.type, enabled=False):
-            return all_pairs(a.float(), b.float(), self._product_dtype(a))
-
-    def _pyramid(self, volume: Tensor, matching: Tensor) -> CorrelationPyramid:
-        size = (matching.shape[-2], matching.shape[-1])
-        return CorrelationPyramid(volume, size, LEVELS, self.config.radius)
-
-    def _product_dtype(self, matching: Tensor) -> torch.dtype:
-        """What the encoders gave is what autocast computes in; the widest of it is float32."""
-        return matching.dtype if self.options.correlation_dtype == "autocast" else torch.float32
+            if not self._takes_all_pairs(a):
+                return OnDemandCorrelation(a.float(), b.float(), LEVELS, self.config.radius, dtype)
+            volume = all_pairs(a.float(), b.float(), dtype)
+            return CorrelationPyramid(volume, (a.shape[-2], a.shape[-1]), LEVELS, self.config.radius)
 
     def _every(
         self, context: Tensor, correlation: Correlation, size: tuple[int, int], iters: int, init: Tensor | None

@@ -26,8 +26,9 @@ def build_model(name: str) -> FlowModel:
     Raises:
         ConfigError: nothing is registered under the name; the message lists what is.
     """
-    # RAFT-small is several times slower on CPUs without this: numbers in its recurrent unit become denormal. It stands
-    # here too, besides the command line, because every use from Python comes through here.
+    # A convolution of denormal numbers takes a CPU more than a hundred times as long (`make bench`), and weights or
+    # training can bring a recurrent unit there. It stands here too, besides the command line, because every use from
+    # Python comes through here.
     torch.set_flush_denormal(True)
     if name in BUILTIN:
         return BUILTIN[name]()

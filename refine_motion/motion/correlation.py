@@ -45,7 +45,7 @@ class CorrelationPyramid:
     """The correlation of each source position with the targets, at several scales of the target.
 
     Args:
-        volume: ``(B, H * W, H * W)`` from :func:`all_pairs`; its transpose serves the reverse direction.
+        volume: ``(B, H * W, H * W)`` from :func:`all_pairs`.
         size: ``(H, W)`` of both feature maps.
         levels: number of scales; each halves the target by average pooling.
         radius: look-up window radius in cells of each scale.

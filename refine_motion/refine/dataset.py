@@ -63,7 +63,7 @@ class Source:
             a, b = window.pairs[p]
             key = window.pair_keys()[p]
             label = self.store.read(key)
-            flow, valid = label.keep(select(self.filters, label.evidence, sample_seed(self.seed, 0, key))).dense()
+            flow, valid = label.dense(select(self.filters, label.evidence, sample_seed(self.seed, 0, key)))
             found.append((key, {"image_a": frames[w][a], "image_b": frames[w][b], "flow": flow, "valid": valid}))
         return found
 
