@@ -1,6 +1,6 @@
 """Flow of all pairs of a window of a real video, both directions, RAFT-small at equal iterations.
 
-This code encodes each frame once and lets both directions share a correlation volume. The naive procedure is that of
+This code encodes each frame once, whatever pairs it is in. The naive procedure is that of
 the reference code: every pair and direction by itself, and the flow up-sampled after every iteration. A third variant
 up-samples only the last one.
 """
