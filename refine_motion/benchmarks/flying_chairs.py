@@ -21,8 +21,8 @@ SPLITS = {"training": "1", "validation": "2"}
 def find_flying_chairs(root: Path, split: str = "validation", split_file: Path | None = None) -> list[FlowPair]:
     """The pairs of one split, sorted by number; none where the layout is another.
 
-    A line of the split file belongs to the pair whose files have its number, so that a partial copy, or a stray file,
-    does not shift the rest.
+    A line of the split file belongs to the pair whose files have its number, so that a stray file does not shift the
+    rest.
 
     Args:
         root: the folder.

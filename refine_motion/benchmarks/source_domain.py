@@ -30,9 +30,16 @@ class FlowFolder(SourceDomain):
     def __len__(self) -> int:
         return len(self.pairs)
 
+    def scene(self, number: int) -> str:
+        """The sequence of the pair."""
+        return self.pairs[number].sequence
+
     def example(self, number: int) -> dict[str, Tensor]:
         """See :class:`SourceDomain`."""
         a, b, flow, valid = read_pair(self.pairs[number])
+        if flow.ndim == 4:
+            # Spring has four true vectors a pixel.
+            flow = flow.mean(dim=0)
         # Unknown flow is stored as huge or infinite numbers, which no mask takes out of a product.
         flow = torch.where(valid, flow, 0.0)
         return {"image_a": a, "image_b": b, "flow": flow, "valid": valid[None]}

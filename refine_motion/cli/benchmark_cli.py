@@ -45,7 +45,7 @@ class BenchmarkCLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """The subcommand and the arguments that it gets from elsewhere."""
-        return {"test": LightningCLI.subcommands()["test"]}
+        return {"test": LightningCLI.subcommands()["test"] | {"ckpt_path", "weights_only", "verbose"}}
 
     def _parse_ckpt_path(self) -> None:
         """Leave the configuration as given: LightningCLI would let the settings in a checkpoint override it."""

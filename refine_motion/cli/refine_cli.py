@@ -59,7 +59,8 @@ class RefineCLI(LightningCLI):
         if plan == RefinePlan():
             settings = self._get(self.config_init, "label")
             self.result = refine_once(self.trainer, model, datamodule, settings, workdir, ckpt_path)
-            for run in wandb_runs(self.trainer):
+            # Where the refinement was finished already, nothing new can be told, and the student is untrained.
+            for run in wandb_runs(self.trainer) if self.trainer.global_step else []:
                 model.to(self.trainer.strategy.root_device)
                 report_to_wandb(run, model, datamodule, self.result.labels, self.result.held_out)
                 # Or a second fit of this process would go on in the same run.

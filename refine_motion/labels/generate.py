@@ -65,14 +65,9 @@ class LabelModule(LightningModule):
         self.problems: list[str] = []
 
     def on_predict_start(self) -> None:
-        """Take the number of threads that the settings ask for."""
-        self._threads = torch.get_num_threads()
+        """Take the number of threads that the settings ask for, once the process has been given its own."""
         if self.teacher.settings.threads_per_process is not None:
             torch.set_num_threads(self.teacher.settings.threads_per_process)
-
-    def on_predict_end(self) -> None:
-        """Give the training its threads back."""
-        torch.set_num_threads(self._threads)
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[tuple[PairKey, FlowLabel]]:
         """The labels of one window; none of a window that could not be read."""

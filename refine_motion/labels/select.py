@@ -125,7 +125,8 @@ def select(filters: Sequence[LabelFilter], evidence: Evidence, seed: int) -> Ten
     generator = torch.Generator().manual_seed(seed)
     if not filters:
         return torch.ones(evidence.speed.shape, dtype=torch.bool)
-    keep = filters[0](evidence, generator)
+    # A copy, because what a filter returned may be its own.
+    keep = filters[0](evidence, generator).clone()
     for chosen in filters[1:]:
         keep[keep.clone()] = chosen(evidence[keep], generator)
     return keep

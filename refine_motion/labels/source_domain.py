@@ -17,6 +17,10 @@ class SourceDomain(ABC):
     def __len__(self) -> int:
         """Number of examples."""
 
+    def scene(self, number: int) -> str:
+        """Name of what an example shares its looks with; those of one scene are held out together."""
+        return str(number)
+
     @abstractmethod
     def example(self, number: int) -> dict[str, Tensor]:
         """One example, whole.

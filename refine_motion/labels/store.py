@@ -19,7 +19,7 @@ from refine_motion.files import replacing
 from refine_motion.labels.codec import EVIDENCE_TENSORS, FlowLabel, decode, decode_evidence, encode
 from refine_motion.types import Evidence
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _HEADER = "refine_motion"
 _Decoded = TypeVar("_Decoded")
 
@@ -71,6 +71,7 @@ class LabelStore:
         path = self.path(key)
         tensors, header = encode(label)
         header |= self._identity(key) | {
+            **{f"crc32 {name}": _crc32(tensor) for name, tensor in tensors.items()},
             "kept": str(len(label.index)),
             "ceiling": str(self.settings.get("ceiling")),
         }
@@ -104,7 +105,11 @@ class LabelStore:
         if problem is None:
             try:
                 with safe_open(path, framework="pt") as file:
-                    return decoder({name: file.get_tensor(name) for name in names}, _header(file))
+                    tensors, header = {name: file.get_tensor(name) for name in names}, _header(file)
+                for name, tensor in tensors.items():
+                    if header[f"crc32 {name}"] != _crc32(tensor):
+                        raise ValueError(f"{name} has another checksum")
+                return decoder(tensors, header)
             except (SafetensorError, KeyError, ValueError, zlib.error) as error:
                 problem = f"damaged ({error})"
                 # Its header looks right, so nothing but its absence would have it made again.
@@ -166,6 +171,10 @@ class LabelStore:
         with replacing(manifest) as partial:
             partial.write_text(json.dumps(content, indent=1))
         return manifest
+
+
+def _crc32(tensor: Tensor) -> str:
+    return f"{zlib.crc32(tensor.numpy().tobytes()):08x}"
 
 
 def _header(file: Any) -> dict[str, str]:

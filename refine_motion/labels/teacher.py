@@ -69,6 +69,8 @@ class FlowTeacher:
         self.model = model.eval().requires_grad_(False)
         self.settings = settings
         self.facts: dict[str, object] = {"model": model.name, **asdict(settings)}
+        if settings.precision != "32":
+            self.facts["correlation_dtype"] = model.options.correlation_dtype
         digest = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
         for name, value in sorted(model.state_dict().items()):
             digest.update(name.encode())

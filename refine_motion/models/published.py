@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import sys
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -57,6 +58,7 @@ def _torchvision(file: str, training: str) -> tuple[str, Published]:
 
 _C_T = "FlyingChairs, FlyingThings3D"
 _SKHT = f"{_C_T}, then Sintel, KITTI, HD1K, FlyingThings3D"
+_PATIENCE_SECONDS = 60
 _K = f"{_SKHT}, then KITTI"
 
 # Source: torchvision/models/optical_flow/raft.py in github.com/pytorch/vision.
@@ -97,8 +99,11 @@ def fetch(name: str) -> Path:
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest().startswith(entry.sha256):
         return path
     print(f"{name} ({entry.model}; {entry.origin}; {entry.licence}): {entry.url} to {path}", file=sys.stderr)
+    patience = socket.getdefaulttimeout()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # The library sets no limit of its own, and a network that drops packets in silence would be waited for.
+        socket.setdefaulttimeout(_PATIENCE_SECONDS)
         torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=entry.sha256)
     # A wrong checksum is the RuntimeError.
     except (OSError, HTTPException, RuntimeError) as error:
@@ -107,4 +112,6 @@ def fetch(name: str) -> Path:
             f"{name}: no download ({reason}); get {entry.url} on another machine and put it at {path} "
             f"(its SHA-256 begins with {entry.sha256})"
         ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
     return path

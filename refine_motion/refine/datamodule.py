@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
 from torch.utils.data import DataLoader, Dataset
 
@@ -17,7 +17,7 @@ from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.windows import PairWindow, plan_windows, split_windows, thin_out
 from refine_motion.refine.dataset import HeldOutPairs, Source, SourceExamples, TrainingPairs
-from refine_motion.refine.order import WindowShuffle
+from refine_motion.refine.order import HeldOutOrder, WindowShuffle
 from refine_motion.video.index import VideoIndex, build_index
 from refine_motion.video.info import VideoInfo
 
@@ -106,6 +106,8 @@ class VideoLabelDataModule(LightningDataModule):
         self.strict, self.seed = strict, seed
         self.index: VideoIndex | None = None
         self.windows: list[PairWindow] = []
+        # Epoch, and batches of it that have been trained on; how many there are in an epoch.
+        self._position, self._batches = (0, 0), 0
 
     def prepare_data(self) -> None:
         """Probe the videos, once; the other processes then read the cached index."""
@@ -170,19 +172,16 @@ class VideoLabelDataModule(LightningDataModule):
         training, _ = self._split()
         dataset = TrainingPairs(self._source(training), self.replay)
         trainer = self.trainer
-        world, rank = (trainer.world_size, trainer.global_rank) if trainer is not None else (1, 0)
+        world, rank = self._place()
+        replay = [] if self.replay is None else split_source(self.replay)[0]
+        windows = [window for window, _ in dataset.samples]
         order = WindowShuffle(
-            dataset,
-            [window for window, _ in dataset.samples],
-            self.batch_size,
-            world,
-            rank,
-            self.seed,
-            range(self._held_of_source, len(self.replay) if self.replay is not None else 0),
-            self.replay_share,
+            dataset, windows, self.batch_size, world, rank, self.seed, replay, self.replay_share, self._begin
         )
+        self._batches = -(-len(order) // self.batch_size)
         if trainer is not None:
-            _go_on(order, trainer)
+            limit = trainer.limit_train_batches
+            self._batches = min(self._batches, limit) if isinstance(limit, int) else int(self._batches * limit)
         return DataLoader(
             dataset,
             self.batch_size,
@@ -194,22 +193,47 @@ class VideoLabelDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
-        """Centre crops of held-out pairs, and of the source domain where there is one; nothing without the former."""
+        """Centre crops of held-out pairs where there are any, and of the source domain where there is one."""
         _, held = self._split()
-        if not held:
-            return []
-        datasets: list[Dataset[dict[str, Any]]] = [HeldOutPairs(self._source(held))]
+        datasets: list[Dataset[dict[str, Any]]] = [HeldOutPairs(self._source(held))] if held else []
         if self.replay is not None:
-            datasets.append(SourceExamples(self.replay, range(self._held_of_source), self.crop))
+            datasets.append(SourceExamples(self.replay, split_source(self.replay)[1], self.crop))
         workers = min(self.num_workers, 1)
+        world, rank = self._place()
         return [
-            DataLoader(dataset, self.batch_size, num_workers=workers, timeout=_timeout(workers)) for dataset in datasets
+            DataLoader(
+                dataset,
+                self.batch_size,
+                sampler=HeldOutOrder(dataset, world, rank),
+                num_workers=workers,
+                timeout=_timeout(workers),
+            )
+            for dataset in datasets
         ]
 
-    @property
-    def _held_of_source(self) -> int:
-        """How many of the source domain's examples are kept out of the training."""
-        return 0 if self.replay is None else max(1, min(_HELD_OF_SOURCE, len(self.replay) // 10))
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Count the training batches of the epoch, so that a checkpoint knows where it stands in the order."""
+        if self.trainer is not None and self.trainer.training:
+            epoch = int(batch["epoch"][0])
+            self._position = (epoch, self._position[1] + 1 if self._position[0] == epoch else 1)
+        return batch
+
+    def _begin(self) -> tuple[int, int]:
+        """Epoch and batches done where the next batch lies."""
+        epoch, done = self._position
+        return (epoch, done) if done < self._batches else (epoch + 1, 0)
+
+    def state_dict(self) -> dict[str, int]:
+        """Epoch, and batches of it that are done."""
+        return {"epoch": self._position[0], "batches": self._position[1]}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Where a resumed training goes on. Lightning counts its batches on, but would take them from the start."""
+        self._position = (state_dict["epoch"], state_dict["batches"])
+
+    def _place(self) -> tuple[int, int]:
+        """Number of processes, and of this one."""
+        return (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
 
     @property
     def _store(self) -> LabelStore:
@@ -232,18 +256,25 @@ class VideoLabelDataModule(LightningDataModule):
         return Source(windows, self._store, self.filters, self.crop, self.seed)
 
 
-def _go_on(order: WindowShuffle, trainer: Trainer) -> None:
-    """Let an interrupted epoch go on at the batch after the last one that its checkpoint has seen.
+def split_source(domain: SourceDomain) -> tuple[list[int], list[int]]:
+    """Numbers of the examples to learn from, and of those that tell what is forgotten, in whole scenes where possible.
 
-    Lightning counts the batches of a resumed epoch on, but would take them from the start of the order.
+    Args:
+        domain: at least two examples.
+
+    Returns:
+        Both lists ascending. A tenth of the scenes is held out, evenly spread, and of their examples at most 32.
     """
-    epoch = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
-    done = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-    batches = -(-len(order) // order.batch_size)
-    if done >= batches:
-        epoch, done = epoch + 1, 0
-    order.set_epoch(epoch)
-    order.skip = done
+    scenes: dict[str, list[int]] = {}
+    for number in range(len(domain)):
+        scenes.setdefault(domain.scene(number), []).append(number)
+    groups = list(scenes.values()) if len(scenes) > 1 else [[number] for number in range(len(domain))]
+    count = max(1, len(groups) // 10)
+    chosen = {(2 * n + 1) * len(groups) // (2 * count) for n in range(count)}
+    held = [number for n, group in enumerate(groups) if n in chosen for number in group]
+    learnt = [number for n, group in enumerate(groups) if n not in chosen for number in group]
+    step = -(-len(held) // _HELD_OF_SOURCE)
+    return sorted(learnt), sorted(held)[::step]
 
 
 def _timeout(workers: int) -> float:

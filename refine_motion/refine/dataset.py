@@ -96,7 +96,7 @@ class TrainingPairs(LabelledPairs):
         self.replay = replay
 
     def __getitems__(self, requests: Sequence[PairRequest]) -> list[dict[str, Any]]:
-        """Samples of one batch: the four maps cropped, ``seed``, which also serves the augmentation, and ``clip``."""
+        """Samples of one batch: the four maps cropped, ``seed`` (for the augmentation too), ``epoch`` and ``clip``."""
         read = iter(self.source.read([self.samples[r.number] for r in requests if not r.replayed]))
         return [
             self._replayed(request) if request.replayed else self._labelled(request, *next(read))
@@ -107,27 +107,31 @@ class TrainingPairs(LabelledPairs):
         window, _ = self.samples[request.number]
         video = self.source.windows[window].clip.video.path
         clip = f"{video} (frames {key.frame_a} and {key.frame_b})"
-        return self._crop(maps, sample_seed(self.source.seed, request.epoch, key), clip)
+        return self._crop(maps, request.epoch, key, clip)
 
     def _replayed(self, request: PairRequest) -> dict[str, Any]:
         if self.replay is None:
             raise ValueError("an example of the source domain was asked for, but there is no source domain")
         key = PairKey("source domain", request.number, 0)
-        seed = sample_seed(self.source.seed, request.epoch, key)
-        return self._crop(self.replay.example(request.number), seed, f"example {request.number} of the source domain")
+        clip = f"example {request.number} of the source domain"
+        return self._crop(self.replay.example(request.number), request.epoch, key, clip)
 
-    def _crop(self, maps: dict[str, Tensor], seed: int, clip: str) -> dict[str, Any]:
+    def _crop(self, maps: dict[str, Tensor], epoch: int, key: PairKey, clip: str) -> dict[str, Any]:
+        seed = sample_seed(self.source.seed, epoch, key)
         u, v = torch.rand(2, generator=torch.Generator().manual_seed(seed ^ 1), dtype=torch.float64).tolist()
-        return crop_maps(maps, self.source.crop, u, v) | {"seed": seed, "clip": clip}
+        return crop_maps(maps, self.source.crop, u, v) | {"seed": seed, "epoch": epoch, "clip": clip}
 
 
 class HeldOutPairs(LabelledPairs):
     """Centre crops."""
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Samples of one batch: the four maps cropped."""
-        read = self.source.read([self.samples[number] for number in numbers])
-        return [crop_maps(maps, self.source.crop, 0.5, 0.5) for _, maps in read]
+        """Samples of one batch: the four maps cropped, and ``counts``, False for what :class:`HeldOutOrder` repeats."""
+        read = self.source.read([self.samples[_number(number)] for number in numbers])
+        return [
+            crop_maps(maps, self.source.crop, 0.5, 0.5) | {"counts": number >= 0}
+            for number, (_, maps) in zip(numbers, read, strict=True)
+        ]
 
 
 class SourceExamples(Dataset[dict[str, Any]]):
@@ -139,15 +143,21 @@ class SourceExamples(Dataset[dict[str, Any]]):
         crop: ``(H, W)`` of a sample in pixels.
     """
 
-    def __init__(self, domain: SourceDomain, numbers: range, crop: tuple[int, int]):
+    def __init__(self, domain: SourceDomain, numbers: Sequence[int], crop: tuple[int, int]):
         self.domain, self.numbers, self.crop = domain, numbers, crop
 
     def __len__(self) -> int:
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The four maps, cropped."""
-        return crop_maps(self.domain.example(self.numbers[index]), self.crop, 0.5, 0.5)
+        """The four maps, cropped, ``source``, and ``counts`` as of :class:`HeldOutPairs`."""
+        maps = self.domain.example(self.numbers[_number(index)])
+        return crop_maps(maps, self.crop, 0.5, 0.5) | {"source": True, "counts": index >= 0}
+
+
+def _number(index: int) -> int:
+    """The sample that an index of :class:`HeldOutOrder` means."""
+    return index if index >= 0 else -1 - index
 
 
 def crop_maps(maps: dict[str, Tensor], size: tuple[int, int], u: float, v: float) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
+from torch import Tensor
 
 from refine_motion.labels.teacher import FlowTeacher
 from refine_motion.refine.datamodule import VideoLabelDataModule
@@ -20,7 +21,8 @@ def identity(trainer: Trainer, module: RefineModule, data: VideoLabelDataModule,
     """Digest of everything that the refined weights depend on: weights, labels, videos by content, and settings."""
     facts = {
         "teacher": teacher.fingerprint,
-        "pairs": sorted(key.digest for key in data.pair_keys()),
+        # With their windows and in order: both decide which samples a step has, and which are held out.
+        "windows": [[key.digest for key in window.pair_keys()] for window in data.windows],
         "model": module.settings,
         "data": [data.filters, data.crop, data.batch_size, data.holdout, data.seed, data.replay, data.replay_share],
         "trainer": [
@@ -28,6 +30,9 @@ def identity(trainer: Trainer, module: RefineModule, data: VideoLabelDataModule,
             trainer.max_epochs,
             str(trainer.precision),
             trainer.gradient_clip_val,
+            trainer.gradient_clip_algorithm,
+            trainer.limit_train_batches,
+            getattr(trainer, "overfit_batches", 0),
             trainer.accumulate_grad_batches,
             trainer.world_size,
         ],
@@ -36,7 +41,7 @@ def identity(trainer: Trainer, module: RefineModule, data: VideoLabelDataModule,
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: objects by the name of their class and their attributes."""
+    """The value as JSON can hold it: objects by the name of their class and their attributes, tensors by a digest."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):
@@ -45,6 +50,10 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Sequence):
         return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(json.dumps(plain(item), sort_keys=True) for item in value)
+    if isinstance(value, Tensor):
+        return hashlib.sha256(value.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    return {"class": type(value).__qualname__, **plain(vars(value))}
+    return {"class": type(value).__qualname__, **plain(vars(value))} if hasattr(value, "__dict__") else repr(value)

@@ -167,9 +167,11 @@ class RefineModule(LightningModule):
             # Gradients are summed over the processes by now, so that all of them see the same.
             gradients = [p.grad for p in self.student.parameters() if p.grad is not None]
             stop = not bool(get_total_norm(gradients).isfinite())
-        clips, self._clips, self._not_finite = self._not_finite or self._clips, [], []
+        seen, broken = self._clips, self._not_finite
+        self._clips, self._not_finite = [], []
         if not stop:
             return
+        clips = _of_all_processes(broken) or _of_all_processes(seen)
         saved = getattr(self.trainer.checkpoint_callback, "last_model_path", "") or "none was due yet"
         raise TrainingError(
             f"step {self.trainer.global_step}: loss or gradient is not a number on {', '.join(dict.fromkeys(clips))}; "
@@ -190,18 +192,20 @@ class RefineModule(LightningModule):
         """
         a, b = batch["image_a"], batch["image_b"]
         count = a.shape[0]
+        counts = batch["counts"].view(-1, 1, 1)
+        known = batch["valid"][:, 0] & counts
         models = {"teacher": self.teacher, **self.candidates()}
         for name, model in models.items():
             prefix = "val/" if name == "refined" else f"val/{name}_"
-            if dataloader_idx == 1:
+            if "source" in batch:
                 flow = model.flow(a, b, self.iters)
-                self._log_mean(f"{prefix}source_epe", length(flow - batch["flow"]), batch["valid"][:, 0])
+                self._log_mean(f"{prefix}source_epe", length(flow - batch["flow"]), known)
                 continue
             features = model.encode(torch.cat((a, b)))
             forward, backward = model.match_both(features[:count], features[count:], self.iters)
-            self._log_mean(f"{prefix}cycle_error", cycle_error(forward, backward), in_bounds(forward))
+            self._log_mean(f"{prefix}cycle_error", cycle_error(forward, backward), in_bounds(forward) & counts)
             if model is not self.teacher:
-                self._log_mean(f"{prefix}label_epe", length(forward - batch["flow"]), batch["valid"][:, 0])
+                self._log_mean(f"{prefix}label_epe", length(forward - batch["flow"]), known)
 
     def _log_mean(self, name: str, values: Tensor, mask: Tensor) -> None:
         """Log the mean over the pixels of the mask, so that over all batches every pixel weighs the same."""
@@ -231,6 +235,14 @@ class RefineModule(LightningModule):
         # Lightning's own estimate begins to load data, before a resumed run knows where it stands.
         batches = len(data.train_dataloader())
         return trainer.max_epochs * math.ceil(batches / trainer.accumulate_grad_batches)
+
+
+def _of_all_processes(items: list[str]) -> list[str]:
+    if not torch.distributed.is_initialized():
+        return items
+    gathered: list[list[str]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(gathered, items)
+    return [item for part in gathered for item in part]
 
 
 def _label_epe(flow: Tensor, batch: dict[str, Any]) -> Tensor:

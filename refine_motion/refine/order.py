@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -49,12 +49,10 @@ class WindowShuffle(DistributedSampler[Any]):
         seed: run seed.
         replay: numbers of the source domain's examples to mix in; each epoch takes others of them.
         replay_share: share of them among all samples, in [0, 1).
-
-    Attributes:
-        skip: batches that the next epoch to be iterated leaves out, because an interrupted run has done them.
+        begin: tells, when an iteration starts, its epoch and how many batches of it are done already; without it, the
+            epoch that was set, from its start. Lightning's own count of epochs will not do: a training that goes on
+            from the end of an epoch passes an empty one.
     """
-
-    skip: int = 0
 
     def __init__(
         self,
@@ -64,22 +62,24 @@ class WindowShuffle(DistributedSampler[Any]):
         processes: int = 1,
         rank: int = 0,
         seed: int = 0,
-        replay: range = range(0),
+        replay: Sequence[int] = (),
         replay_share: float = 0.0,
+        begin: Callable[[], tuple[int, int]] | None = None,
     ):
         super().__init__(dataset, num_replicas=processes, rank=rank, seed=seed)
         self.of_window: dict[int, list[int]] = {}
         for number, window in enumerate(windows):
             self.of_window.setdefault(window, []).append(number)
-        self.batch_size, self.replay = batch_size, replay
+        self.batch_size, self.replay, self.begin = batch_size, replay, begin
         self.per_label = replay_share / (1 - replay_share) if replay else 0.0
-        count = len(windows) + math.floor(len(windows) * self.per_label)
-        self.total_size = math.ceil(count / processes) * processes
+        self.count = len(windows) + math.floor(len(windows) * self.per_label)
+        self.total_size = math.ceil(self.count / processes) * processes
         self.num_samples = self.total_size // processes
 
     def __iter__(self) -> Iterator[Any]:
-        """Requests of this process for the epoch that was set."""
-        requests = self._requests()
+        """Requests of this process for one epoch, or for the rest of it."""
+        epoch, done = (self.epoch, 0) if self.begin is None else self.begin()
+        requests = self._requests(epoch)
         # Processes must take equally many steps, so the first samples fill the last round up.
         requests = (requests * math.ceil(self.total_size / len(requests)))[: self.total_size]
         together = self.batch_size * self.num_replicas
@@ -88,22 +88,43 @@ class WindowShuffle(DistributedSampler[Any]):
             step = requests[start : start + together]
             share = len(step) // self.num_replicas
             mine += step[self.rank * share : (self.rank + 1) * share]
-        first, self.skip = self.skip * self.batch_size, 0
-        return iter(mine[first:])
+        return iter(mine[done * self.batch_size :])
 
-    def _requests(self) -> list[PairRequest]:
+    def _requests(self, epoch: int) -> list[PairRequest]:
         """Those of all processes."""
-        generator = torch.Generator().manual_seed(sample_seed(self.seed, self.epoch, PairKey("order", 0, 0)))
+        generator = torch.Generator().manual_seed(sample_seed(self.seed, epoch, PairKey("order", 0, 0)))
         order = torch.randperm(len(self.of_window), generator=generator).tolist()
         requests = []
         labels = replayed = 0
         for window in order:
             for number in self.of_window[window]:
-                requests.append(PairRequest(self.epoch, number))
+                requests.append(PairRequest(epoch, number))
                 labels += 1
                 while replayed < math.floor(labels * self.per_label):
                     # Spread over the examples by the golden ratio's multiples: none twice before most were seen.
-                    place = (self.epoch * math.floor(self.total_size) + replayed) * 0.6180339887498949 % 1.0
-                    requests.append(PairRequest(self.epoch, self.replay[int(place * len(self.replay))], True))
+                    place = (epoch * self.count + replayed) * 0.6180339887498949 % 1.0
+                    requests.append(PairRequest(epoch, self.replay[int(place * len(self.replay))], True))
                     replayed += 1
         return requests
+
+
+class HeldOutOrder(DistributedSampler[Any]):
+    """Each sample once over all processes, which take equally many: what fills the last round up comes as ``-1 - n``.
+
+    Processes with unequal numbers of steps would wait for one another for ever, and a sample that is measured twice
+    would count twice.
+
+    Args:
+        dataset: what to sample from.
+        processes: number of processes.
+        rank: number of this one.
+    """
+
+    def __init__(self, dataset: Dataset[Any], processes: int, rank: int):
+        super().__init__(dataset, num_replicas=processes, rank=rank, shuffle=False)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Numbers of this process."""
+        count = len(self.dataset)  # type: ignore[arg-type]
+        numbers = [number if number < count else -1 - number % count for number in range(self.total_size)]
+        return iter(numbers[self.rank :: self.num_replicas])

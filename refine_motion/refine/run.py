@@ -6,10 +6,10 @@ import json
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
-from rich.console import Console
 
 from refine_motion.files import replacing
 from refine_motion.labels.store import LabelStore
@@ -18,6 +18,7 @@ from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.identity import identity
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.report import report
 from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.stage2 import finish
 
@@ -76,20 +77,17 @@ def refine_once(
     teacher = FlowTeacher(module.teacher, settings)
     store, summary = label_videos(trainer, teacher, data)
     module.identity = identity(trainer, module, data, teacher)
-    report = Console(quiet=not trainer.is_global_zero)
     if checkpoint is None:
-        done = _finished(folder, module.identity)
-        if done is not None:
-            candidates, held_out = done
-            report.print(
-                f"Stage 2: finished already, {candidates['refined']}; delete {folder / RESULT} to train again",
-                markup=False,
-                soft_wrap=True,
-            )
-            return RefineResult(candidates["refined"], candidates, store, summary, held_out)
+        earlier = _earlier(folder)
+        if earlier is not None and earlier["identity"] == module.identity:
+            candidates = {name: folder / file for name, file in earlier["candidates"].items()}
+            _say(f"Stage 2: finished already, {candidates['refined']}; delete {folder / RESULT} to train again")
+            return RefineResult(candidates["refined"], candidates, store, summary, earlier["held_out"])
+        if earlier is not None:
+            _say(f"Stage 2: weights, videos or settings are not those of the result in {folder}, which is replaced")
         checkpoint = _interrupted(trainer, module.identity)
         if checkpoint is not None:
-            report.print(f"Stage 2: going on from {checkpoint}", markup=False, soft_wrap=True)
+            _say(f"Stage 2: going on from {checkpoint}")
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     candidates, held_out = finish(trainer, module, data, folder)
     if trainer.is_global_zero:
@@ -105,22 +103,27 @@ def refine_once(
     return RefineResult(candidates["refined"], candidates, store, summary, held_out)
 
 
-def _finished(folder: Path, wanted: str) -> tuple[dict[str, Path], dict[str, float]] | None:
-    """Candidates and held-out figures of the same refinement, if it has been done."""
+def _say(line: str) -> None:
+    report().print(line, markup=False, soft_wrap=True)
+
+
+def _earlier(folder: Path) -> dict[str, Any] | None:
+    """What an earlier refinement noted in this folder, if its candidates are there."""
     try:
         content = json.loads((folder / RESULT).read_text())
-        candidates = {name: folder / file for name, file in content["candidates"].items()}
-        if content["identity"] == wanted and all(path.is_file() for path in candidates.values()):
-            return candidates, content["held_out"]
+        files = [folder / file for file in content["candidates"].values()]
+        complete = isinstance(content["identity"], str) and isinstance(content["held_out"], dict)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # no such file, or not one of ours
-    return None
+        return None  # no such file, or not one of ours
+    return content if complete and all(path.is_file() for path in files) else None
 
 
 def _interrupted(trainer: Trainer, wanted: str) -> str | None:
     """The newest checkpoint of the same refinement."""
-    folder = getattr(trainer.checkpoint_callback, "dirpath", None)
-    found = [] if folder is None else sorted(Path(folder).glob("*.ckpt"), key=lambda path: -path.stat().st_mtime)
+    folders = {Path(folder) for c in trainer.checkpoint_callbacks if (folder := getattr(c, "dirpath", None))}
+    if trainer.checkpoint_callbacks and not folders:
+        _say("Stage 2: no checkpoint callback has a `dirpath`: an interrupted training cannot go on by itself")
+    found = sorted((path for folder in folders for path in folder.glob("*.ckpt")), key=lambda p: -p.stat().st_mtime)
     for path in found:
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)

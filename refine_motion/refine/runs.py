@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
-from refine_motion.errors import ConfigError, LabelError, VideoError
+from refine_motion.errors import ConfigError, LabelError, RefineMotionError, TrainingError, VideoError
+from refine_motion.refine.report import report
 from refine_motion.refine.run import RefineResult
 from refine_motion.video.index import build_index
 
@@ -65,7 +67,8 @@ def refine_all(
 ) -> dict[str, RefineResult]:
     """Carry a plan out.
 
-    A video that turns out to be of no use (too short, or without a single kept label) is named, and the others go on.
+    In one process, a video that turns out to be of no use (too short, without a single kept label, or one on which the
+    training goes out of numbers) is named, and the others go on; several processes stop there.
 
     Args:
         plan: what is to be done.
@@ -83,18 +86,19 @@ def refine_all(
     """
     units = {"": videos} if plan.unit == "folder" else _each_video(videos, cache)
     results: dict[str, RefineResult] = {}
-    failures: list[VideoError | LabelError] = []
+    failures: list[RefineMotionError] = []
     for name, path in units.items():
         if name:
-            Console().rule(name)
+            report().rule(name)
         start = weights
         try:
             for number in range(1, plan.rounds + 1):
                 place = Path(folder) / name / (f"round_{number}" if plan.rounds > 1 else "")
                 results[name] = refine(Run(path, start, place))
                 start = str(results[name].weights)
-        except (VideoError, LabelError) as failure:
-            if not name:
+        except (VideoError, LabelError, TrainingError) as failure:
+            # Of several processes one alone may have met it: the others would wait for this one for ever.
+            if not name or torch.distributed.is_initialized():
                 raise
             Console(stderr=True).print(f"not refined: {failure}", markup=False, soft_wrap=True)
             failures.append(failure)

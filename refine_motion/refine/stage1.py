@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from lightning.pytorch import Trainer
 from rich.console import Console
 
@@ -16,6 +17,7 @@ from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary, summarise
 from refine_motion.labels.teacher import FlowTeacher
 from refine_motion.refine.datamodule import VideoLabelDataModule
+from refine_motion.refine.report import report
 
 
 def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataModule) -> tuple[LabelStore, LabelSummary]:
@@ -37,15 +39,17 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
     data.store = store
     data.min_side = teacher.model.min_side
     _check_ceiling(data.filters, teacher.settings.ceiling)
-    data.prepare_data()
+    if trainer.is_global_zero:
+        data.prepare_data()
+    trainer.strategy.barrier()
     data.setup("predict")
-    report = Console(quiet=not trainer.is_global_zero)
+    console = report()
     if data.index is not None and data.index.rejected:
-        report.print(data.index.table())
+        console.print(data.index.table())
     windows, reasons = data.unlabelled()
     if windows:
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-        report.print(
+        console.print(
             f"Stage 1: labelling {sum(len(w.pairs) for w in windows)} of {len(data.pair_keys())} pairs ({told})"
         )
         # One list for the frames and for the names of their labels, whatever else writes to the store meanwhile.
@@ -57,16 +61,19 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         module = LabelModule(teacher, windows)
         writer = LabelWriter(store)
         trainer.callbacks.append(writer)  # type: ignore[attr-defined]
+        threads = torch.get_num_threads()
         try:
             trainer.predict(module, datamodule=data, return_predictions=False)
         finally:
             trainer.callbacks.remove(writer)  # type: ignore[attr-defined]
+            if teacher.settings.threads_per_process is not None:
+                torch.set_num_threads(threads)
         # Every process must see what all have written before any looks at the yield.
         trainer.strategy.barrier()
         for problem in module.problems:
             Console(stderr=True).print(f"not labelled: {problem}", markup=False, soft_wrap=True)
     else:
-        report.print(f"Stage 1: all {len(data.pair_keys())} pairs are labelled already")
+        console.print(f"Stage 1: all {len(data.pair_keys())} pairs are labelled already")
     missing = {key for key, _ in store.missing(data.pair_keys())}
     labelled = [key for key in data.pair_keys() if key not in missing]
     if not labelled:
@@ -75,7 +82,7 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         store.write_manifest()
         note_videos(store.root, data.cache, (window.clip.video for window in data.windows))
     summary = summarise(store, labelled, data.filters)
-    report.print(summary.table())
+    console.print(summary.table())
     if summary.kept_share == 0 and summary.read == summary.pairs:
         raise LabelError(
             f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (for example CycleRule)"

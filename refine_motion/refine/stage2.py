@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightning.pytorch import Trainer
-from rich.console import Console
 from rich.table import Table
 
 from refine_motion.models.weights import save_weights
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.report import report
 
 NO_PROOF = "A small cycle error alone does not make a model better: compare on true flow."
 
@@ -44,11 +44,11 @@ def finish(
     # Measured again, because the last validation of the training may lie many steps back.
     measured = trainer.validate(module, datamodule=data, verbose=False)
     held_out = {name: value for part in measured for name, value in part.items()}
-    report = Console(quiet=not trainer.is_global_zero)
+    console = report()
     if held_out:
-        report.print(_table(held_out, list(candidates)))
+        console.print(_table(held_out, list(candidates)))
     for path in paths.values():
-        report.print(f"refined weights: {path}", markup=False, soft_wrap=True)
+        console.print(f"refined weights: {path}", markup=False, soft_wrap=True)
     return paths, held_out
 
 

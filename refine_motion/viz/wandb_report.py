@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import torch
 import wandb
@@ -72,7 +72,10 @@ def _yield_per_video(data: VideoLabelDataModule, store: LabelStore) -> wandb.Tab
 
 def _pictures(module: RefineModule, data: VideoLabelDataModule) -> list[wandb.Image]:
     """Centre crops of held-out pairs spread evenly."""
-    held = cast(HeldOutPairs, data.val_dataloader()[0].dataset)
+    found_held = [loader.dataset for loader in data.val_dataloader() if isinstance(loader.dataset, HeldOutPairs)]
+    if not found_held:
+        return []
+    held = found_held[0]
     count = min(_MAX_PAIRS, len(held))
     found = []
     for number in (index * len(held) // count for index in range(count)):

@@ -48,6 +48,16 @@ def test_one_pair_is_not_enough(tmp_path: Path) -> None:
         ProceduralPairs(count=1)
 
 
+def test_several_true_vectors_a_pixel_become_their_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_pairs(tmp_path, 2)
+    frame, valid = torch.zeros(3, 4, 5, dtype=torch.uint8), torch.ones(4, 5, dtype=torch.bool)
+    # As of Spring, whose truth has twice the size of its frames.
+    spring = frame, frame, torch.arange(4.0).view(4, 1, 1, 1).expand(4, 2, 4, 5), valid
+    monkeypatch.setattr("refine_motion.benchmarks.source_domain.read_pair", lambda pair: spring)
+    example = FlowFolder(str(tmp_path)).example(0)
+    assert torch.equal(example["flow"], torch.full((2, 4, 5), 1.5))
+
+
 def test_procedural_pairs_are_the_same_every_time() -> None:
     pairs = ProceduralPairs(count=5, size=(64, 80), seed=3)
     assert len(pairs) == 5

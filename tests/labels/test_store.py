@@ -55,6 +55,22 @@ def test_files_that_do_not_fit_are_named_and_made_again(tmp_path: Path) -> None:
     assert store.problem(KEY) is None
 
 
+@pytest.mark.parametrize("where", ["evidence", "all"])
+def test_a_changed_byte_is_found_when_it_is_read_and_the_label_made_again(tmp_path: Path, where: str) -> None:
+    store = LabelStore(tmp_path, "t1")
+    store.write(KEY, make_label((20, 20), 0.5, 2.0))
+    path = store.path(KEY)
+    content = bytearray(path.read_bytes())
+    # The tensors lie behind the header in the order of their alignment; every one of them is checked.
+    content[-1] ^= 0x80
+    content[len(content) - 300] ^= 0x80
+    path.write_bytes(content)
+    assert store.problem(KEY) is None
+    with pytest.raises(LabelError, match=r"damaged \(.* checksum\)"):
+        (store.read_evidence if where == "evidence" else store.read)(KEY)
+    assert store.problem(KEY) == "absent"
+
+
 def test_teachers_live_side_by_side(tmp_path: Path) -> None:
     first, second = LabelStore(tmp_path, "t1"), LabelStore(tmp_path, "t2")
     first.write(KEY, make_label((20, 20), 0.5, 2.0))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refine_motion.refine.order import PairRequest, WindowShuffle
+from refine_motion.refine.order import HeldOutOrder, PairRequest, WindowShuffle
 
 WINDOWS = [0, 0, 0, 1, 1, 1, 2, 2]
 
@@ -60,12 +60,7 @@ def test_more_processes_than_samples_all_get_some() -> None:
 
 @pytest.mark.parametrize("done", [0, 1, 3])
 def test_an_interrupted_epoch_goes_on_where_it_stood(done: int) -> None:
-    whole = list(order(epoch=2))
-    resumed = order(epoch=2)
-    resumed.skip = done
-    assert list(resumed) == whole[2 * done :]
-    # Only the epoch that was interrupted.
-    assert list(resumed) == whole
+    assert list(order(begin=lambda: (2, done))) == list(order(epoch=2))[2 * done :]
 
 
 def test_replayed_examples_have_their_share_and_leave_the_held_ones_alone() -> None:
@@ -81,3 +76,20 @@ def test_replayed_examples_have_their_share_and_leave_the_held_ones_alone() -> N
     later = [r.number for r in order(windows, epoch=1, replay=range(5, 25), replay_share=0.25) if r.replayed]
     assert later != [r.number for r in replayed]
     assert PairRequest(0, 3) in requests
+
+
+def test_replayed_examples_are_the_same_over_any_number_of_processes() -> None:
+    windows = list(range(11))
+    options = {"replay": range(100), "replay_share": 0.3, "epoch": 3}
+    expected = {r.number for r in order(windows, **options) if r.replayed}
+    parts = [order(windows, processes=2, rank=rank, **options) for rank in range(2)]
+    assert {r.number for part in parts for r in part if r.replayed} == expected
+
+
+@given(st.integers(1, 20), st.integers(1, 6))
+def test_held_out_samples_count_once_and_processes_take_equally_many(count: int, processes: int) -> None:
+    parts = [list(HeldOutOrder(range(count), processes, rank)) for rank in range(processes)]  # type: ignore[arg-type]
+    assert len({len(part) for part in parts}) == 1
+    numbers = [n for part in parts for n in part]
+    assert sorted(n for n in numbers if n >= 0) == list(range(count))
+    assert all(0 <= -1 - n < count for n in numbers if n < 0)

@@ -10,6 +10,7 @@ from refine_motion.benchmarks.source_domain import ProceduralPairs
 from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.teacher import LabelSettings
 from refine_motion.metrics.functional.flow import end_point_error_map
+from refine_motion.refine.datamodule import split_source
 from refine_motion.refine.dataset import crop_maps
 
 
@@ -26,6 +27,24 @@ class Watched(SourceDomain):
     def example(self, number: int) -> dict[str, torch.Tensor]:
         self.asked.append(number)
         return self.pairs.example(number)
+
+
+class Scenes(Watched):
+    """Five examples of each scene."""
+
+    def scene(self, number: int) -> str:
+        return f"scene {number // 5}"
+
+
+@pytest.mark.parametrize("count", [2, 9, 30, 700])
+def test_whole_scenes_are_held_out(count: int) -> None:
+    domain = Scenes(ProceduralPairs(count=count))
+    learnt, held = split_source(domain)
+    assert learnt
+    assert held
+    assert not {domain.scene(n) for n in learnt} & {domain.scene(n) for n in held} or count < 6
+    assert not set(learnt) & set(held)
+    assert len(held) <= 32
 
 
 def test_replayed_examples_are_learnt_from_and_others_tell_what_is_forgotten(
@@ -50,16 +69,17 @@ def test_replayed_examples_are_learnt_from_and_others_tell_what_is_forgotten(
         replay=domain,
         replay_share=0.5,
     )
-    held, learnt = {n for n in domain.asked if n < 3}, {n for n in domain.asked if n >= 3}
-    # A tenth of them is held; of two batches of four an epoch, half are examples.
-    assert held == {0, 1, 2}
-    assert 5 <= len(learnt) <= 8
+    # A tenth of them is held out; of two batches of four an epoch, half are examples.
+    learnt, held = (set(numbers) for numbers in split_source(domain))
+    assert held == {5, 15, 25}
+    assert held <= set(domain.asked)
+    assert 5 <= len(learnt & set(domain.asked)) <= 8
     assert "source domain" in capsys.readouterr().out
 
     def error(weights: Path) -> float:
         model = rm.load_model(None, weights=weights)
         total = count = 0.0
-        for number in range(3):
+        for number in held:
             maps = crop_maps(pairs.example(number), (64, 64), 0.5, 0.5)
             flow = model.flow(maps["image_a"][None], maps["image_b"][None], 2)[0]
             error = end_point_error_map(flow, maps["flow"])[maps["valid"][0]]

@@ -10,7 +10,8 @@ from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.errors import ConfigError, LabelError, VideoError
 from refine_motion.labels.teacher import LabelSettings
 from refine_motion.models.weights import read_facts, read_weights
-from refine_motion.refine.runs import RefinePlan
+from refine_motion.refine.run import RefineResult
+from refine_motion.refine.runs import RefinePlan, Run, refine_all
 from refine_motion.video.writer import write_video
 
 OPTIONS: dict = {
@@ -63,6 +64,17 @@ def test_each_video_gets_its_own_model_and_a_useless_one_is_named(
         (two_videos / path).unlink()
     with pytest.raises((VideoError, LabelError), match="short"):
         rm.refine_each(two_videos, None, untrained, tmp_path / "none", **OPTIONS)
+
+
+def test_several_processes_do_not_go_on_by_themselves(
+    two_videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: Run) -> RefineResult:
+        raise LabelError(run.videos)
+
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    with pytest.raises(LabelError, match="one"):
+        refine_all(RefinePlan(unit="video"), str(two_videos), "w", tmp_path / "run", tmp_path / "index", fail)
 
 
 def test_impossible_plans_are_refused() -> None:
