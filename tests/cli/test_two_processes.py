@@ -19,9 +19,10 @@ def fit(videos: Path, weights: Path, folder: Path, *more: str) -> str:
         sys.executable, "-m", "refine_motion", "fit", "--config", str(CPU), "--workdir", str(folder),
         "--data.videos", str(videos), "--model.weights", str(weights), "--data.filters", "{}",
         "--label.ceiling", "10000", "--label.iters", "2", "--label.threads_per_process", "1", "--model.iters", "2",
-        "--data.crop", "[64, 64]", "--data.num_workers", "0", "--data.window", "2", "--data.holdout", "0.4", "--data.max_pairs", "7",
+        "--data.crop", "[64, 64]", "--data.num_workers", "0", "--data.window", "2",
+        "--data.holdout", "0.4", "--data.max_pairs", "7",
         "--trainer.max_steps", "5", "--trainer.val_check_interval", "5", "--trainer.log_every_n_steps", "1",
-        "--model.learning_rate", "1e-3", *more,
+        "--model.learning_rate", "1e-4", *more,
     ]  # fmt: skip
     # Of another parent, such as a test in the same process, Lightning would take itself for a child.
     environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")}
