@@ -126,10 +126,9 @@ def test_validation_compares_student_and_teacher(untrained: Path, tmp_path: Path
     assert second["val/cycle_error"] != pytest.approx(first["val/cycle_error"])
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
-def test_mixed_precision_trains_in_finite_numbers(untrained: Path, tmp_path: Path, precision: str) -> None:
+def test_mixed_precision_trains_in_finite_numbers(untrained: Path, tmp_path: Path) -> None:
     module = RefineModule("raft_small", str(untrained), iters=2, augment=Augmentation(jitter_probability=0))
-    run = trainer(tmp_path, enable_checkpointing=False, precision=precision)
+    run = trainer(tmp_path, enable_checkpointing=False, precision="bf16-mixed")
     run.fit(module, loader())
     assert torch.isfinite(run.callback_metrics["train/loss"])
     assert all(p.dtype == torch.float32 for p in module.parameters())
@@ -197,8 +196,11 @@ def test_compat_takes_the_loss_of_the_published_code(untrained: Path, tmp_path: 
 
 @pytest.mark.parametrize(("broken", "precision"), [("flow", "32-true"), ("flow", "16-mixed"), ("gradient", "32-true")])
 def test_training_stops_before_what_is_no_number_reaches_the_weights(
-    untrained: Path, tmp_path: Path, broken: str, precision: str
+    untrained: Path, tmp_path: Path, broken: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # On a CPU Lightning turns 16-mixed into bf16-mixed; what it says of itself decides how the module judges.
+    monkeypatch.setattr(RefineTrainer, "precision", property(lambda self: precision))
+
     class Broken(RefineModule):
         def training_step(self, batch, batch_idx):
             if batch_idx == 1 and broken == "flow":
@@ -212,7 +214,7 @@ def test_training_stops_before_what_is_no_number_reaches_the_weights(
     checkpoint = ModelCheckpoint(tmp_path, every_n_train_steps=1, save_last=True)
     module = Broken("raft_small", str(untrained), iters=1, augment=NO_AUGMENT)
     with pytest.raises(TrainingError, match=r"step 1: .*clip 3.*last\.ckpt") as error:
-        trainer(tmp_path, steps=3, callbacks=[checkpoint], precision=precision).fit(module, loader())
+        trainer(tmp_path, steps=3, callbacks=[checkpoint]).fit(module, loader())
     assert ("clip 2" in str(error.value)) == (broken == "gradient")
     assert "clip 1" not in str(error.value)
     assert all(torch.isfinite(v).all() for v in module.student.state_dict().values())
