@@ -108,9 +108,12 @@ def refine_all(
 
 
 def _each_video(videos: str, cache: str | Path) -> dict[str, str]:
-    """Every readable video under a name of its own."""
+    """Every readable video under a name of its own; the others are named in a table."""
+    index = build_index(videos, cache_dir=cache)
+    if index.rejected:
+        report().print(index.table())
     found: dict[str, str] = {}
-    for video in build_index(videos, cache_dir=cache).videos:
+    for video in index.videos:
         name = video.path.stem
         if name in found:
             name = f"{name}_{video.key[:8]}"

@@ -52,9 +52,12 @@ def test_each_video_gets_its_own_model_and_a_useless_one_is_named(
     two_videos: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_video(two_videos / "short.mp4", torch.zeros(1, 3, 72, 96, dtype=torch.uint8), 10)
+    (two_videos / "broken.mp4").write_bytes(b"no video")
     results = rm.refine_each(two_videos, None, untrained, tmp_path / "run", **OPTIONS)
     assert set(results) == {"one", "two"}
-    assert "short.mp4" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "short.mp4" in told.err
+    assert "broken.mp4" in told.out
     for name, result in results.items():
         assert result.weights == tmp_path / "run" / name / "refined.safetensors"
         assert result.labels.pairs == 5
