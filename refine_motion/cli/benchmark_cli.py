@@ -47,9 +47,6 @@ class BenchmarkCLI(LightningCLI):
         """The subcommand and the arguments that it gets from elsewhere."""
         return {"test": LightningCLI.subcommands()["test"] | {"ckpt_path", "weights_only", "verbose"}}
 
-    def _parse_ckpt_path(self) -> None:
-        """Leave the configuration as given: LightningCLI would let the settings in a checkpoint override it."""
-
 
 def run(args: list[str]) -> int:
     """Run the subcommand.
