@@ -104,7 +104,7 @@ class FlowModel(nn.Module, ABC):
     def match_both(
         self, features_a: FrameFeatures, features_b: FrameFeatures, iters: int, tolerance: float = 0.0
     ) -> tuple[Tensor, Tensor]:
-        """Final flow from a to b and from b to a, sharing what the directions have in common.
+        """Final flow from a to b and from b to a, from features that both directions share.
 
         Args:
             features_a: first frames, N of them.
