@@ -99,11 +99,12 @@ def fetch(name: str) -> Path:
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest().startswith(entry.sha256):
         return path
     print(f"{name} ({entry.model}; {entry.origin}; {entry.licence}): {entry.url} to {path}", file=sys.stderr)
-    patience = socket.getdefaulttimeout()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The library sets no limit of its own, and a network that drops packets in silence would be waited for.
-        socket.setdefaulttimeout(_PATIENCE_SECONDS)
+        # The library sets no limit of its own, and a network that drops packets in silence would be waited for. The
+        # limit is the process's, so it is set once and left: threads that each put it back would undo one another.
+        if socket.getdefaulttimeout() is None:
+            socket.setdefaulttimeout(_PATIENCE_SECONDS)
         torch.hub.download_url_to_file(entry.url, str(path), hash_prefix=entry.sha256)
     # A wrong checksum is the RuntimeError.
     except (OSError, HTTPException, RuntimeError) as error:
@@ -112,6 +113,4 @@ def fetch(name: str) -> Path:
             f"{name}: no download ({reason}); get {entry.url} on another machine and put it at {path} "
             f"(its SHA-256 begins with {entry.sha256})"
         ) from error
-    finally:
-        socket.setdefaulttimeout(patience)
     return path
