@@ -1,0 +1,1 @@
+"""Looks: what stands between the exact scene and the picture that a camera gives."""
