@@ -23,8 +23,8 @@ from refine_motion.models.base import FlowModel
 from refine_motion.models.load import load_model
 from refine_motion.models.weights import save_weights
 from refine_motion.motion.grid import length
+from refine_motion.pretrain.module import PretrainModule
 from refine_motion.refine.api import refine
-from refine_motion.refine.supervised import SupervisedModule
 from refine_motion.refine.trainer import RefineTrainer
 from refine_motion.video.content import content_key
 from refine_motion.viz.figure import Panel, save_panels
@@ -113,7 +113,7 @@ def _train_teacher(path: Path, seed: int) -> Path:
     # Pairs are rendered once: rendering new ones all along would cost more than training on them.
     pairs = FlowPairs(SCENES, (64, 96), max_speed=14.0, seed=seed)
     rendered = list(DataLoader(pairs, batch_size=None, num_workers=2))
-    module = SupervisedModule("raft_small", iters=4, learning_rate=1e-3)
+    module = PretrainModule("raft_small", iters=4, learning_rate=1e-3, augment=False)
     trainer = RefineTrainer(
         accelerator="cpu",
         devices=1,

@@ -16,7 +16,10 @@ LIGHTNING_COMMANDS = {
     "validate": "measure a checkpoint (--ckpt_path) on the held-out windows",
     "test": "score weights on a benchmark in its official layout (configs/benchmarks/), alone or against others",
     "label": "stage 1 alone: make and cache the pseudo-labels, and print their yield",
+    "pretrain": "train a model from nothing on procedural scenes with exact flow (configs/pretrain/), in pieces",
 }
+# Those of them with a class of their own.
+_CLI_MODULES = {"test": "benchmark_cli", "pretrain": "pretrain_cli"}
 # Commands with a module of their own, ``refine_motion.cli.<name>``, each with ``main(args) -> exit status``.
 OWN_COMMANDS = {
     "evaluate": "measure one model, or two against each other, on pairs with ground truth (evaluate flow)",
@@ -94,5 +97,5 @@ def _one_line(error: RefineMotionError) -> str:
 def _command(name: str) -> Callable[[list[str]], int]:
     if name in OWN_COMMANDS:
         return import_module(f"refine_motion.cli.{name}").main
-    module = import_module(f"refine_motion.cli.{'benchmark_cli' if name == 'test' else 'refine_cli'}")
+    module = import_module(f"refine_motion.cli.{_CLI_MODULES.get(name, 'refine_cli')}")
     return lambda rest: module.run([name, *rest])

@@ -1,0 +1,1 @@
+"""Pre-training from nothing on an endless procedural stream with exact flow."""

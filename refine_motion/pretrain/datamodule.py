@@ -1,0 +1,86 @@
+"""Training batches without end, and a few held-out pairs of the same source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from refine_motion.errors import ConfigError
+from refine_motion.pretrain.stream import Stage, StepBatches, StepOrder, check_stages, render
+
+# Scenes of this seed are for measuring alone: no training may take it.
+HELD_OUT_SEED = 900_900_900
+_AHEAD = 4
+
+
+class PretrainDataModule(LightningDataModule):
+    """Procedural pairs with exact flow, a new scene for every sample, in the same order on any number of workers.
+
+    Step k takes the samples that follow those of step k - 1, so a training that goes on at step k sees none twice and
+    leaves none out.
+
+    Args:
+        stages: what the samples are like, from which step on; the last holds to the end.
+        num_workers: processes that render.
+        render_device: render on this device (``cuda``) in the training process instead.
+        held_out: number of pairs for validation, in the size and speed of the last stage, from a seed that no training
+            takes (:data:`HELD_OUT_SEED`); rendered once.
+        domain: of the procedural worlds.
+        seed: of scenes and augmentation.
+
+    Attributes:
+        settings: what the training depends on here, as JSON can hold it.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(
+        self,
+        stages: list[Stage],
+        num_workers: int = 1,
+        render_device: str | None = None,
+        held_out: int = 32,
+        domain: str = "source",
+        seed: int = 0,
+    ):
+        super().__init__()
+        check_stages(stages)
+        if num_workers < 0 or held_out < 1:
+            raise ConfigError(
+                f"data: num_workers must be at least 0 and held_out at least 1, got {num_workers} and {held_out}"
+            )
+        if seed == HELD_OUT_SEED:
+            raise ConfigError(f"seed {seed} is that of the held-out scenes; take another")
+        self.stages, self.seed, self.domain, self.held_out = stages, seed, domain, held_out
+        self.device = render_device or "cpu"
+        self.num_workers = 0 if render_device else num_workers
+        self.settings = {"stages": [vars(stage) for stage in stages], "domain": domain, "seed": seed}
+        self._kept: list[dict[str, Tensor]] | None = None
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """A batch per step, from the trainer's present step on."""
+        trainer = self.trainer
+        world, rank = (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
+        batches = StepBatches(self.stages, self.seed, self.domain, self.device, world, rank)
+        order = StepOrder(batches, lambda: 0 if self.trainer is None else self.trainer.global_step)
+        return DataLoader(
+            batches,
+            batch_size=None,
+            sampler=order,
+            num_workers=self.num_workers,
+            prefetch_factor=_AHEAD if self.num_workers else None,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=trainer is not None and self.num_workers > 0 and trainer.strategy.root_device.type == "cuda",
+        )
+
+    def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        """The held-out pairs."""
+        if self._kept is None:
+            last = self.stages[-1]
+            pairs = render(self.held_out, last.size, last.max_speed, HELD_OUT_SEED, self.domain, self.device)
+            self._kept = [pairs[number] for number in range(self.held_out)]
+        return DataLoader(self._kept, batch_size=self.stages[-1].batch_size)  # type: ignore[arg-type]

@@ -1,0 +1,156 @@
+"""Training on true flow, where it exists: a model from its initial weights (RAFT, arXiv 2003.12039).
+
+Kornia is imported by the first augmented batch, so that a GPU machine without it, decord or the parser of configuration
+files can train.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from refine_motion.errors import ConfigError, TrainingError
+from refine_motion.metrics.flow import EndPointError
+from refine_motion.models.registry import build_model
+from refine_motion.pretrain.erase import erase
+from refine_motion.pretrain.hardware import hardware
+from refine_motion.refine.losses import sequence_loss
+from refine_motion.refine.schedule import one_cycle
+
+GAMMA = 0.8
+WEIGHT_DECAY = 1e-5
+WARMUP = 0.05
+NOTE = "pretraining"
+
+
+class PretrainModule(LightningModule):
+    """A flow model that starts from its initial weights and learns from true flow by RAFT's published recipe.
+
+    Args:
+        network: registered model name.
+        iters: iterations in validation, and in training where the batch does not say (``iters``).
+        learning_rate: peak of the one-cycle schedule.
+        augment: RAFT's changes of colour, mirroring and erased rectangles, drawn per sample from the batch's ``seed``.
+
+    Attributes:
+        settings: what the training depends on here, as JSON can hold it.
+        note: what checkpoints hold about the training besides its state: what the run puts there, the ``seconds`` that
+            it took and the ``hardware`` that it ran on.
+
+    Raises:
+        ConfigError: a value is out of range, or no model has the name.
+    """
+
+    def __init__(self, network: str = "raft_small", iters: int = 12, learning_rate: float = 4e-4, augment: bool = True):
+        super().__init__()
+        if iters < 1 or learning_rate <= 0:
+            raise ConfigError(
+                f"model: iters must be at least 1 and learning_rate positive, got {iters} and {learning_rate}"
+            )
+        self.settings = {"network": network, "iters": iters, "learning_rate": learning_rate, "augment": augment}
+        self.iters, self.learning_rate, self.augment = iters, learning_rate, augment
+        self.model = build_model(network)
+        self.epe, self.zero_epe = EndPointError(), EndPointError()
+        self.note: dict[str, Any] = {"seconds": 0.0, "hardware": []}
+        self._before, self._since = 0.0, 0.0
+
+    def on_train_start(self) -> None:
+        """Note the machine; time counts on where the piece before stopped."""
+        self._before, self._since = self.note["seconds"], time.monotonic()
+        machine = hardware(self.trainer.strategy.root_device)
+        if machine not in self.note["hardware"]:
+            self.note["hardware"].append(machine)
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Note how long the training has taken, in seconds, validation included."""
+        self.note["seconds"] = self._before + time.monotonic() - self._since
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note which training it belongs to."""
+        checkpoint[NOTE] = self.note
+        # Lightning counts `max_time` over all pieces of a training; here it is that of one piece.
+        states = checkpoint.get("callbacks", {})
+        checkpoint["callbacks"] = {key: state for key, state in states.items() if not key.startswith("Timer")}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the time and the hardware of the pieces before."""
+        self.note = checkpoint[NOTE]
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Augment on the device, in float32 and in training only."""
+        if not (self.augment and self.trainer.training):
+            return batch
+        from refine_motion.refine.augment import Augmentation, PairAugmenter
+
+        seeds = batch["seed"].tolist()
+        names = ("image_a", "image_b", "flow", "valid")
+        changed = PairAugmenter(Augmentation())(*(batch[name] for name in names), seeds=seeds)
+        batch = batch | dict(zip(names, changed, strict=True))
+        return batch | {"image_b": erase(batch["image_b"], seeds)}
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Loss of a batch over all pixels; those that are hidden in the second image have true flow too.
+
+        Args:
+            batch: ``image_a`` and ``image_b`` ``(B, 3, H, W)``, 0..255, ``flow`` ``(B, 2, H, W)`` in pixels, and
+                ``iters`` where the model's own number is not meant.
+            batch_idx: not used.
+        """
+        flows = self.model.flow_sequence(batch["image_a"], batch["image_b"], batch.get("iters", self.iters))
+        truth = batch["flow"]
+        loss = sequence_loss(flows, truth, torch.ones_like(truth[:, :1], dtype=torch.bool), GAMMA)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(truth), sync_dist=True)
+        return loss
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Stop before a gradient that is not a number reaches the weights.
+
+        Raises:
+            TrainingError: with what to do.
+        """
+        # The gradient scaler of 16-mixed meets infinite gradients now and then and skips the step, which is all right.
+        if str(self.trainer.precision) == "16-mixed":
+            return
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        if not get_total_norm(gradients).isfinite():
+            raise TrainingError(
+                f"step {self.trainer.global_step}: the gradient is not a number; the checkpoints before it are kept: "
+                "lower model.learning_rate, in another --workdir"
+            )
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to count anew."""
+        self.epe.reset()
+        self.zero_epe.reset()
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Held-out pairs, not augmented."""
+        truth = batch["flow"]
+        self.epe.update(self.model.flow(batch["image_a"], batch["image_b"], self.iters), truth)
+        self.zero_epe.update(torch.zeros_like(truth), truth)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the end-point error over all held-out pixels, that of zero flow, both in pixels, and their ratio."""
+        epe, zero = self.epe.compute(), self.zero_epe.compute()
+        values = {"val/epe": epe, "val/zero_epe": zero, "val/ratio": epe / zero}
+        self.log_dict(values, prog_bar=True, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW under a one-cycle schedule with linear ramps, as published.
+
+        Raises:
+            ConfigError: ``trainer.max_steps`` is not set.
+        """
+        if self.trainer.max_steps < 1:
+            raise ConfigError("trainer.max_steps must be set: the learning rate follows it, and the stream has no end")
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=self.learning_rate, weight_decay=WEIGHT_DECAY, eps=1e-8
+        )
+        schedule = one_cycle(optimizer, self.trainer.max_steps, WARMUP)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,208 @@
+"""One pre-training from start to end, in as many pieces as it takes: weights in half precision and their model card."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.loggers import CSVLogger
+
+from refine_motion.errors import ConfigError, WeightsError
+from refine_motion.files import replacing
+from refine_motion.models.load import load_model
+from refine_motion.models.weights import read_facts, write_state
+from refine_motion.pretrain.card import CardSettings, measure, model_card
+from refine_motion.pretrain.checkpoint import PieceCheckpoint, find_checkpoint
+from refine_motion.pretrain.datamodule import PretrainDataModule
+from refine_motion.pretrain.facts import facts_of
+from refine_motion.pretrain.module import PretrainModule
+from refine_motion.pretrain.stream import Stage
+from refine_motion.refine.report import report
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class PretrainResult:
+    """What a piece of a pre-training gave.
+
+    Attributes:
+        steps: optimiser steps so far, those of earlier pieces included.
+        weights: the finished weights, float16; ``None`` while steps are missing.
+        metrics: end-point errors as in ``metrics.json``; empty while steps are missing.
+    """
+
+    steps: int
+    weights: Path | None
+    metrics: dict[str, Any]
+
+
+def pretrain_once(
+    trainer: Trainer,
+    module: PretrainModule,
+    data: PretrainDataModule,
+    folder: str | Path,
+    card: CardSettings,
+    command: str,
+) -> PretrainResult:
+    """Train from nothing, or from where the same training stopped; once finished, save the weights and measure them.
+
+    Of finished weights only the card is made again.
+
+    Args:
+        trainer: with ``max_steps``; it has a :class:`PieceCheckpoint` for the folder's ``checkpoints``.
+        module: the model.
+        data: the stream.
+        folder: where checkpoints, weights, ``metrics.json`` and ``MODEL_CARD.md`` go.
+        card: what to measure.
+        command: how the training was started, for the card.
+
+    Raises:
+        RefineMotionError: one line on what is wrong with the settings, or with what the folder holds.
+    """
+    folder = Path(folder)
+    weights = folder / f"{module.model.name}.safetensors"
+    if trainer.accumulate_grad_batches != 1:
+        raise ConfigError("trainer.accumulate_grad_batches must be 1: the batch of a step is in data.stages")
+    settings = _settings(trainer, module, data)
+    facts = _finished(weights, settings)
+    if facts is None:
+        checkpoint = find_checkpoint(folder / CHECKPOINTS, settings)
+        if checkpoint is not None:
+            _say(f"going on from {checkpoint}")
+        module.note["settings"] = settings
+        trainer.fit(
+            module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True
+        )
+        if trainer.global_step < trainer.max_steps:
+            _say(f"stopped at step {trainer.global_step} of {trainer.max_steps}: the same command goes on")
+            return PretrainResult(trainer.global_step, None, {})
+        facts = facts_of(module.note, data, trainer, command)
+        if trainer.is_global_zero:
+            _save(module, weights, facts)
+    else:
+        _say(f"finished already: {weights}; measuring it anew")
+    # By one process: the pairs are few.
+    metrics = _measure(weights, facts, card, trainer.strategy.root_device) if trainer.is_global_zero else {}
+    return PretrainResult(trainer.max_steps, weights, metrics)
+
+
+def pretrain(
+    out: str | Path,
+    stages: list[Stage],
+    steps: int,
+    network: str = "raft_small",
+    iters: int = 12,
+    learning_rate: float = 4e-4,
+    augment: bool = True,
+    seed: int = 0,
+    accelerator: str = "auto",
+    precision: Any = "32-true",
+    max_time: str | None = None,
+    every: int = 200,
+    validate: int = 500,
+    card: CardSettings = CardSettings(),  # noqa: B008  (frozen)
+    **data: Any,
+) -> PretrainResult:
+    """Pre-train from Python, where the parser of configuration files or the video library may be missing.
+
+    Called again with the same arguments it goes on where it stopped.
+
+    Args:
+        out: folder for everything this run writes.
+        stages: what the samples are like, from which step on.
+        steps: optimiser steps.
+        network: registered model name.
+        iters: iterations in validation.
+        learning_rate: peak of the schedule.
+        augment: whether to augment, which needs Kornia.
+        seed: of weights, scenes and augmentation.
+        accelerator: as of ``lightning.pytorch.Trainer``.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        max_time: of this piece, ``DD:HH:MM:SS``.
+        every: steps between checkpoints.
+        validate: steps between validations.
+        card: what to measure at the end.
+        **data: more arguments of :class:`PretrainDataModule`, such as ``num_workers`` or ``render_device``.
+
+    Raises:
+        RefineMotionError: see :func:`pretrain_once`.
+    """
+    seed_everything(seed, verbose=False)
+    out = Path(out)
+    module = PretrainModule(network, iters, learning_rate, augment)
+    stream = PretrainDataModule(stages, seed=seed, **data)
+    # Not our own trainer, which knows how to label videos and so needs what reads them.
+    trainer = Trainer(
+        accelerator=accelerator,
+        devices=1,
+        precision=precision,
+        max_steps=steps,
+        max_time=max_time,
+        gradient_clip_val=1.0,
+        check_val_every_n_epoch=None,
+        val_check_interval=validate,
+        num_sanity_val_steps=0,
+        log_every_n_steps=50,
+        logger=CSVLogger(str(out), name="logs"),
+        callbacks=[PieceCheckpoint(str(out / CHECKPOINTS), every)],
+        enable_model_summary=False,
+    )
+    return pretrain_once(trainer, module, stream, out, card, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
+
+
+def _settings(trainer: Trainer, module: PretrainModule, data: PretrainDataModule) -> dict[str, Any]:
+    """Everything that the weights depend on; where scenes are rendered, and by how many processes, is not."""
+    settings = {
+        **module.settings,
+        **data.settings,
+        "max_steps": trainer.max_steps,
+        "precision": str(trainer.precision),
+        "gradient_clip_val": trainer.gradient_clip_val,
+        "processes": trainer.world_size,
+    }
+    return json.loads(json.dumps(settings))
+
+
+def _finished(weights: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """How the weights came about, where they are there.
+
+    Raises:
+        ConfigError: they are of a training with other settings.
+    """
+    if not weights.is_file():
+        return None
+    facts = read_facts(weights)
+    if facts.get("settings") != settings:
+        raise ConfigError(f"{weights}: of a training with other settings; give another --workdir, or delete the file")
+    return facts
+
+
+def _save(module: PretrainModule, weights: Path, facts: dict[str, Any]) -> None:
+    state = {k: v.half() if v.is_floating_point() else v for k, v in module.model.state_dict().items()}
+    unfit = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if unfit:
+        raise WeightsError(f"{weights}: {unfit[0]} is beyond half precision; the last checkpoint has it in full")
+    write_state(state, weights, {"model": module.model.name, "facts": facts})
+
+
+def _measure(weights: Path, facts: dict[str, Any], card: CardSettings, device: torch.device) -> dict[str, Any]:
+    """Measure the file as saved, and write what was found beside it."""
+    metrics = measure(load_model(None, weights).to(device), card)
+    folder = weights.parent
+    with replacing(folder / "metrics.json") as partial:
+        partial.write_text(json.dumps({"facts": facts, **metrics}, indent=1) + "\n", encoding="utf-8")
+    with replacing(folder / "MODEL_CARD.md") as partial:
+        partial.write_text(model_card(weights, facts, metrics, card), encoding="utf-8")
+    _say(f"weights: {weights}\nmodel card: {folder / 'MODEL_CARD.md'}")
+    return metrics
+
+
+def _say(line: str) -> None:
+    report().print(line, markup=False, soft_wrap=True)

@@ -1,0 +1,145 @@
+"""The endless stream as training sees it: step after step a batch of new scenes, whatever process makes it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler
+
+from refine_motion.benchmarks.synthetic.stream import FlowPairs
+from refine_motion.errors import ConfigError
+
+ENDLESS = 2**40
+_LEAST = 64
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the samples are like from one step on.
+
+    Attributes:
+        start: the optimiser step that it begins with.
+        size: ``(H, W)`` of a sample in pixels.
+        batch_size: samples per step and process.
+        max_speed: largest motion in pixels.
+        iters: iterations of the model.
+    """
+
+    start: int
+    size: tuple[int, int]
+    batch_size: int
+    max_speed: float
+    iters: int
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        if self.start < 0 or min(self.size) < _LEAST or self.batch_size < 1 or self.max_speed <= 0 or self.iters < 1:
+            raise ConfigError(
+                f"data.stages: size must be at least {_LEAST} pixels on each side, batch_size and iters at least 1, "
+                f"max_speed positive and start not negative; got {self}"
+            )
+
+
+def check_stages(stages: Sequence[Stage]) -> None:
+    """Refuse stages that leave a step without one.
+
+    Raises:
+        ConfigError: the first does not begin with step 0, or they are not in order.
+    """
+    starts = [stage.start for stage in stages]
+    if not starts or starts[0] != 0 or starts != sorted(set(starts)):
+        raise ConfigError(f"data.stages: `start` must rise from 0, got {starts}")
+
+
+def samples_before(stages: Sequence[Stage], step: int) -> int:
+    """How many samples one process has taken before a step."""
+    total = 0
+    for stage, after in zip(stages, [*(s.start for s in stages[1:]), ENDLESS], strict=True):
+        total += stage.batch_size * (max(stage.start, min(step, after)) - stage.start)
+    return total
+
+
+def sample_seed(seed: int, number: int) -> int:
+    """Seed of the augmentation of one sample."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:8], "little") >> 1
+
+
+class StepBatches(Dataset[dict[str, Any]]):
+    """Item k is the whole batch of step k: samples number ``k B`` to ``k B + B - 1`` where the batch size is B.
+
+    The samples of a step are dealt to the processes in turn, so that none is taken twice.
+
+    Args:
+        stages: as :func:`check_stages` wants them.
+        seed: of scenes and augmentation.
+        domain: of the procedural worlds.
+        device: where scenes are rendered.
+        processes: number of training processes.
+        rank: number of this one.
+    """
+
+    def __init__(self, stages: Sequence[Stage], seed: int, domain: str, device: str, processes: int = 1, rank: int = 0):
+        self.stages, self.seed, self.processes, self.rank = list(stages), seed, processes, rank
+        self.pairs = [render(ENDLESS, s.size, s.max_speed, seed, domain, device) for s in stages]
+
+    def __len__(self) -> int:
+        return ENDLESS
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        """The batch of one step of this process.
+
+        Returns:
+            What :class:`FlowPairs` gives, stacked; ``seed`` and ``number`` ``(B,)`` int64 of each sample; ``iters`` of
+            the stage.
+        """
+        place = max(n for n, stage in enumerate(self.stages) if stage.start <= step)
+        stage = self.stages[place]
+        first = samples_before(self.stages, step) * self.processes + self.rank
+        numbers = [first + self.processes * n for n in range(stage.batch_size)]
+        seeds = [sample_seed(self.seed, number) for number in numbers]
+        return {
+            **stack([self.pairs[place][number] for number in numbers]),
+            "number": torch.tensor(numbers),
+            "seed": torch.tensor(seeds),
+            "iters": stage.iters,
+        }
+
+
+class StepOrder(DistributedSampler[int]):
+    """Steps from where the training stands, without end.
+
+    Lightning leaves a sampler of this class alone, also under several processes.
+
+    Args:
+        dataset: the batches.
+        begin: tells, when an iteration starts, the step to go on with.
+    """
+
+    def __init__(self, dataset: StepBatches, begin: Callable[[], int]):
+        super().__init__(dataset, num_replicas=1, rank=0, shuffle=False)
+        self.begin = begin
+
+    def __iter__(self) -> Iterator[int]:
+        """Numbers of steps."""
+        return itertools.count(self.begin())
+
+
+def stack(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Samples as a batch."""
+    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+
+
+def render(length: int, size: tuple[int, int], max_speed: float, seed: int, domain: str, device: str) -> FlowPairs:
+    """Pairs of a domain, rendered on a device."""
+    extra = {} if (domain, device) == ("source", "cpu") else {"domain": domain, "device": device}
+    return FlowPairs(length, size, max_speed=max_speed, seed=seed, **extra)
