@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Write weights as safetensors under the parameter names that another code wants, and read the file "
         "back strictly.",
     )
-    parser.add_argument("checkpoint", metavar="CKPT", help="a .ckpt of fit, a .safetensors, a .pth or a published name")
+    parser.add_argument("checkpoint", metavar="CKPT", help="a .ckpt, .safetensors or .pth file, or a name")
     parser.add_argument("out", metavar="OUT", help="the .safetensors file to write")
     parser.add_argument(
         "--keys",

@@ -1,4 +1,7 @@
-"""Weight files: official checkpoints, torchvision's, our safetensors and Lightning checkpoints, by path or name."""
+"""Weight files: official checkpoints, torchvision's, our safetensors and Lightning checkpoints, by path or name.
+
+``embedded`` are those that come with the package, trained by this project on procedural scenes; the model card lies
+beside them."""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ from refine_motion.models.published import PUBLISHED, fetch
 from refine_motion.models.registry import BUILTIN, build_model
 
 FORMAT_VERSION = 1
+# Name of the weights that come with the package, and their file.
+EMBEDDED = "embedded"
+EMBEDDED_FILE = Path(__file__).with_name("embedded") / "raft_small.safetensors"
 # The longer before those they end with: the paper's own script saves a wrapper around DataParallel. Ours is the
 # student of a LightningModule.
 _PREFIXES = ("model.module.", "module.", "model.", "student.")
@@ -27,18 +33,25 @@ _NESTED = ("state_dict", "model_state_dict")
 
 
 def locate_weights(weights: str | Path) -> Path:
-    """The file that a path or a published name stands for; an existing file comes before a name.
+    """The file that a path, ``embedded`` or a published name stands for; an existing file comes before a name.
 
     Raises:
-        WeightsError: there is no such file and no such name, or the named weights cannot be downloaded.
+        WeightsError: there is no such file and no such name, or the named weights cannot be downloaded or are not in
+            this installation.
     """
     path = Path(weights)
     if path.is_file():
         return path
+    if str(weights) == EMBEDDED:
+        if not EMBEDDED_FILE.is_file():
+            raise WeightsError(
+                f"{EMBEDDED}: {EMBEDDED_FILE} is missing from this installation; install the package again"
+            )
+        return EMBEDDED_FILE
     if str(weights) in PUBLISHED:
         return fetch(str(weights))
     like_a_name = path.name == str(weights) and not path.suffix
-    names = f", or one of {', '.join(PUBLISHED)}" if like_a_name else ""
+    names = f", or one of {', '.join((EMBEDDED, *PUBLISHED))}" if like_a_name else ""
     raise WeightsError(f"{weights}: no such weights file; give the path of a checkpoint{names}")
 
 
@@ -46,8 +59,8 @@ def read_weights(weights: str | Path) -> dict[str, Tensor]:
     """Named tensors of a weights file, prefixes stripped and names brought to the official ones.
 
     Args:
-        weights: path of a ``.safetensors`` file or of anything that ``torch.load(weights_only=True)`` opens, or a name
-            in :data:`refine_motion.models.published.PUBLISHED`.
+        weights: path of a ``.safetensors`` file or of anything that ``torch.load(weights_only=True)`` opens;
+            ``embedded``; or a name in :data:`refine_motion.models.published.PUBLISHED`.
 
     Returns:
         Name to tensor, on the CPU.

@@ -31,7 +31,7 @@ class RefineModule(LightningModule):
 
     Args:
         network: registered model name; None recognises it from the weights.
-        weights: path of the pre-trained weights, or a published name such as ``raft_large_C_T_V1``.
+        weights: path of the pre-trained weights, ``embedded``, or a published name such as ``raft_large_C_T_V1``.
         iters: iterations of the student in training and validation.
         gamma: weight of each earlier iteration in the loss relative to the next.
         learning_rate: peak of the one-cycle schedule.
