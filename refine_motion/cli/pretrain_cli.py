@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from refine_motion.cli.start import build, command_line
@@ -21,12 +22,13 @@ class PretrainCLI(LightningCLI):
     """Adds the work folder, the checkpoints in it and what the model card measures; runs when it is made.
 
     Args:
-        *args: as of ``LightningCLI``.
-        **kwargs: as of ``LightningCLI``.
+        module: what is trained.
+        data: what serves the data.
+        **settings: as of ``LightningCLI``.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, run=False, **kwargs)
+    def __init__(self, module: type[LightningModule], data: type[LightningDataModule], **settings: Any):
+        super().__init__(module, data, run=False, **settings)
         command = f"refine-motion {shlex.join(sys.argv[1:])}"
         card, workdir = self.config_init["card"], self.config["workdir"]
         pretrain_once(self.trainer, self.model, self.datamodule, workdir, card, command)

@@ -89,10 +89,9 @@ class PretrainModule(LightningModule):
         from refine_motion.refine.augment import Augmentation, PairAugmenter
 
         seeds = batch["seed"].tolist()
-        names = ("image_a", "image_b", "flow", "valid")
-        changed = PairAugmenter(Augmentation())(*(batch[name] for name in names), seeds=seeds)
-        batch = batch | dict(zip(names, changed, strict=True))
-        return batch | {"image_b": erase(batch["image_b"], seeds)}
+        augmenter = PairAugmenter(Augmentation())
+        a, b, flow, valid = augmenter(batch["image_a"], batch["image_b"], batch["flow"], batch["valid"], seeds)
+        return batch | {"image_a": a, "image_b": erase(b, seeds), "flow": flow, "valid": valid}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of a batch over all pixels; those that are hidden in the second image have true flow too.
