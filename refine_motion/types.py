@@ -33,3 +33,16 @@ class Evidence:
     def to(self, device: torch.device | str) -> Evidence:
         """The same evidence on another device."""
         return Evidence(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Points followed through a clip.
+
+    Attributes:
+        xy: ``(T, N, 2)`` float32, x and y in pixels.
+        visible: ``(T, N)`` bool, True where the point is seen.
+    """
+
+    xy: Tensor
+    visible: Tensor

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import torch
-from torch import Generator, Tensor
+from torch import Generator
+
+_T = TypeVar("_T")
+_WORD = (1 << 64) - 1
 
 
 def generator(*key: int) -> Generator:
@@ -31,13 +37,8 @@ def integer(source: Generator, low: int, high: int) -> int:
     return int(torch.randint(low, high + 1, (), generator=source).item())
 
 
-def palette(source: Generator, count: int) -> Tensor:
-    """``(count, 3)`` RGB colours, 0..255, spread in hue and in lightness."""
-    hue = (torch.rand((), generator=source) + torch.rand(count, generator=source) * 0.6) % 1.0
-    lightness = (torch.randperm(count, generator=source) + 0.5) / count * 185 + 35
-    saturation = 0.25 + 0.6 * torch.rand(count, generator=source)
-    wheel = torch.cos(2 * torch.pi * (hue[:, None] - torch.tensor([0.0, 1 / 3, 2 / 3])))
-    return (lightness[:, None] * (1 + 0.75 * saturation[:, None] * wheel)).clamp(0, 255)
-
-
-_WORD = (1 << 64) - 1
+def choice(source: Generator, weights: Mapping[_T, float]) -> _T:
+    """One of the keys, each with a chance in proportion to its weight."""
+    names = list(weights)
+    place = torch.multinomial(torch.tensor([float(weights[name]) for name in names]), 1, generator=source)
+    return names[int(place.item())]

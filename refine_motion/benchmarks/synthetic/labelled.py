@@ -11,7 +11,7 @@ from torch import Tensor
 
 from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.benchmarks.synthetic.draw import generator
-from refine_motion.benchmarks.synthetic.scene import random_scene
+from refine_motion.benchmarks.synthetic.worlds import random_scene
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.opened import note_videos
 from refine_motion.labels.store import LabelStore, PairKey
@@ -52,7 +52,7 @@ def write_labelled_clips(
     """
     folder = Path(folder)
     # No noise: the colour rule of the paper expects clean video.
-    paths = {write_clip(folder / "clips", s, frames, size, max_speed, 1, noise=0.0, drift=0.0): s for s in seeds}
+    paths = {write_clip(folder / "clips", s, frames, size, max_speed, 1, clean=True): s for s in seeds}
     index = build_index(list(paths), cache_dir=folder / "index", progress=False)
     store = LabelStore(folder / "labels", "true_flow_with_errors", {"model": "true flow", "ceiling": CEILING})
     for info in index.videos:

@@ -1,92 +1,132 @@
-"""A scene of textured objects over a textured background under a moving camera, with exact dense flow.
+"""A scene of textured surfaces in depth order under a moving camera, with exact truth about its motion.
 
-Every layer is a texture in coordinates of its own and a smooth motion of those, so a frame is evaluated rather than
-resampled, and the flow between any two frames follows from the motion alone.
+Every surface is a texture in coordinates of its own and a smooth motion of those, so a frame is evaluated rather than
+resampled, and flow, occlusion and tracks between any frames follow from the motion alone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from types import EllipsisType
 
 import torch
 from torch import Tensor
 
-from refine_motion.benchmarks.synthetic.affine import affine
-from refine_motion.benchmarks.synthetic.draw import generator, integer, uniform
-from refine_motion.benchmarks.synthetic.shapes import Shape, random_shape
-from refine_motion.benchmarks.synthetic.textures import Field, random_texture
-from refine_motion.benchmarks.synthetic.trajectory import LARGEST_SCALE, Trajectory, Wave, random_trajectory
+from refine_motion.benchmarks.synthetic.looks.base import Look, apply
+from refine_motion.benchmarks.synthetic.surface import Shadow, Surface, scale
+from refine_motion.benchmarks.synthetic.trajectory import Trajectory
 from refine_motion.motion.grid import pixel_grid
+from refine_motion.types import Tracks
 
 # Rounding of float32 coordinates must not push a resting border pixel off the image.
 _BORDER_SLACK = 1e-4
 
+Box = tuple[EllipsisType, slice, slice]
+
 
 @dataclass(frozen=True)
-class Sprite:
-    """A textured, opaque object; texture and shape share coordinates around its origin."""
+class KeyPoint:
+    """A named point of an object.
 
-    texture: Field
-    shape: Shape
-    trajectory: Trajectory
+    Attributes:
+        name: what it is, with the object's number: ``1/head``.
+        surface: position in the scene's surfaces.
+        own: x and y in the coordinates of that surface.
+    """
+
+    name: str
+    surface: int
+    own: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Sprites in front of an endless background, seen by a camera.
+    """Surfaces in front of an endless background, seen by a camera.
 
     Attributes:
         size: height and width of the frames in pixels.
-        background: texture in world coordinates, whose origin is the image centre until the camera moves.
-        sprites: back to front.
-        camera: from coordinates around the image centre to the world.
-        brightness: factor on all colours over time.
-        noise: standard deviation of the sensor noise in grey levels, drawn anew for each frame.
-        seed: what the sensor noise is drawn from.
-        device: where frames and flow are made; textures and shapes live there.
+        surfaces: back to front; the first one is the endless background, whose own coordinates start at the image
+            centre until the camera moves.
+        camera: from coordinates around the image centre to the world; its translation shows by 1 / depth.
+        shake: of the picture as a whole, in pixels, whatever the depth.
+        looks: what stands between the scene and the picture, in the order of the light.
+        shutter: share of the time between two frames for which it is open, around the frame's own time.
+        exposures: instants that are averaged for motion blur; 1 has none.
+        motion_class: what the first object mostly does, one of
+            :data:`refine_motion.benchmarks.synthetic.trajectory.MOTION_CLASSES`; None where nothing is said.
+        key_points: named points of objects.
+        device: where frames and truth are made; textures and shapes live there.
     """
 
     size: tuple[int, int]
-    background: Field
-    sprites: tuple[Sprite, ...]
+    surfaces: tuple[Surface, ...]
     camera: Trajectory = field(default_factory=Trajectory)
-    brightness: Wave = field(default_factory=lambda: Wave(start=1.0))
-    noise: float = 0.0
-    seed: int = 0
+    shake: Trajectory = field(default_factory=Trajectory)
+    looks: tuple[Look, ...] = ()
+    shutter: float = 0.0
+    exposures: int = 1
+    motion_class: str | None = None
+    key_points: tuple[KeyPoint, ...] = ()
     device: torch.device | str = "cpu"
 
     def render(self, t: int) -> Tensor:
         """Frame ``t``: ``(3, H, W)`` uint8, RGB."""
+        image, depth = self._expose(t)
+        for k in range(1, self.exposures):
+            # Around the frame's own time, at which the truth holds: t, then pairs before and after it.
+            away = self.shutter / self.exposures * ((k + 1) // 2) * (1 if k % 2 else -1)
+            image += self._expose(t + away)[0]
+        image = apply(self.looks, image / self.exposures, depth, t)
+        return image.round().clamp(0, 255).to(torch.uint8)
+
+    def _expose(self, t: float) -> tuple[Tensor, Tensor]:
+        """The sharp picture at one instant, ``(3, H, W)`` in 0..255, and the depth ``(H, W)``."""
         grid = self._grid()
         background, *poses = self._poses(t)
-        image = self.background(affine(_inverse(background), grid)).clamp(0, 255)
-        for sprite, pose in zip(self.sprites, poses, strict=True):
-            box = self._box(sprite, pose)
-            own = affine(_inverse(pose), grid[box])
+        image = self.surfaces[0].texture(self.surfaces[0].own(background, t, grid)).clamp_(0, 255)
+        depth = torch.full(self.size, self.surfaces[0].depth, device=self.device)
+        for surface, pose in zip(self.surfaces[1:], poses, strict=True):
+            if surface.shadow is not None:
+                self._darken(image, surface, surface.shadow, pose, t)
+            box = self._box(surface, pose)
+            if _is_empty(box):
+                continue
+            own = surface.own(pose, t, grid[box])
             # A distance in pixels, cut off half a pixel to each side, is the share of the pixel that is covered.
-            cover = (sprite.shape.distance(own) * _scale(pose) + 0.5).clamp(0, 1)
-            image[box].lerp_(sprite.texture(own).clamp(0, 255), cover)
-        image *= self.brightness(t)
-        if self.noise:
-            # The key's first part keeps these apart from the numbers that made the scene.
-            source = generator(1, self.seed, t)
-            image += self.noise * torch.randn(image.shape, generator=source).to(image)
-        return image.round_().clamp_(0, 255).to(torch.uint8)
+            cover = (_distance(surface, own) * scale(pose) + 0.5).clamp_(0, 1)
+            image[box].lerp_(surface.texture(own).clamp_(0, 255), cover)
+            depth[box].lerp_(torch.full_like(cover, surface.depth), cover)
+        return image, depth
 
-    def layers(self, t: int) -> Tensor:
+    def _darken(self, image: Tensor, surface: Surface, shadow: Shadow, pose: Tensor, t: float) -> None:
+        cast = pose.clone()
+        cast[:2, 2] += torch.tensor(shadow.offset, dtype=torch.float64)
+        box = self._box(surface, cast, shadow.softness)
+        if _is_empty(box):
+            return
+        distance = _distance(surface, surface.own(cast, t, self._grid()[box])) * scale(pose)
+        image[box] *= 1 - shadow.strength * (distance / shadow.softness + 0.5).clamp_(0, 1)
+
+    def layers(self, t: float) -> Tensor:
         """What is front-most at every pixel centre of frame ``t``.
 
         Returns:
-            ``(H, W)`` uint8: 0 for the background, else 1 + the position in ``sprites``.
+            ``(H, W)`` uint8: the position in ``surfaces``; 0 is the background.
         """
         grid = self._grid()
         front = torch.zeros(self.size, dtype=torch.uint8, device=self.device)
-        for order, (sprite, pose) in enumerate(zip(self.sprites, self._poses(t)[1:], strict=True), start=1):
-            box = self._box(sprite, pose)
-            front[box].masked_fill_(sprite.shape.distance(affine(_inverse(pose), grid[box])) > 0, order)
+        for order, (surface, pose) in enumerate(zip(self.surfaces, self._poses(t), strict=True)):
+            box = self._box(surface, pose)
+            if order and not _is_empty(box):
+                front[box].masked_fill_(_distance(surface, surface.own(pose, t, grid[box])) > 0, order)
         return front
+
+    def masks(self, t: float) -> Tensor:
+        """Which object is front-most at every pixel centre of frame ``t``: ``(H, W)`` uint8, 0 for the background."""
+        owners = torch.tensor([surface.owner for surface in self.surfaces], dtype=torch.uint8, device=self.device)
+        return owners[self.layers(t).long()]
 
     def flow(self, i: int, j: int) -> tuple[Tensor, Tensor]:
         """Exact motion of the surface at every pixel centre of frame ``i`` until frame ``j``.
@@ -98,33 +138,112 @@ class Scene:
         grid = self._grid()
         before, after = self._poses(i), self._poses(j)
         front = self.layers(i)
-        flow = affine(_displacement(before[0], after[0]), grid)
-        for order, sprite in enumerate(self.sprites, start=1):
-            box = self._box(sprite, before[order])
-            moved = affine(_displacement(before[order], after[order]), grid[box])
-            flow[box] = torch.where(front[box] == order, moved, flow[box])
-
+        flow = torch.empty_like(grid)
+        for order, (surface, pose) in enumerate(zip(self.surfaces, before, strict=True)):
+            box = self._box(surface, pose) if order else (..., slice(None), slice(None))
+            if not _is_empty(box):
+                moved = surface.displacement(pose, after[order], i, j, grid[box])
+                flow[box] = torch.where(front[box] == order, moved, flow[box])
         target = grid + flow
-        edge = torch.tensor([self.size[1] - 1, self.size[0] - 1], device=self.device).view(2, 1, 1)
-        visible = ((target >= -_BORDER_SLACK) & (target <= edge + _BORDER_SLACK)).all(0)
-        for order, sprite in enumerate(self.sprites, start=1):
-            covered = sprite.shape.distance(affine(_inverse(after[order]), target)) > 0
-            visible &= ~(covered & (front < order))
-        return flow, visible
+        return flow, self._in_frame(target) & ~self._covered(after, j, target, front)
+
+    def tracks(self, queries: Tensor, frames: Sequence[int]) -> Tracks:
+        """Where the surface points under some pixels are in other frames.
+
+        Args:
+            queries: ``(N, 3)`` frame, x, y in pixels, not necessarily at pixel centres.
+            frames: T frames.
+
+        Returns:
+            ``xy (T, N, 2)`` float32 in pixels, also where a point is hidden or outside; ``visible (T, N)``.
+        """
+        xy = torch.empty((len(frames), len(queries), 2), dtype=torch.float64, device=self.device)
+        visible = torch.empty((len(frames), len(queries)), dtype=torch.bool, device=self.device)
+        exact = queries.to(device=self.device, dtype=torch.float64)
+        later = {t: self._poses(t) for t in frames}
+        for start in exact[:, 0].unique().tolist():
+            mine = (exact[:, 0] == start).nonzero().flatten()
+            points = exact[mine, 1:].T[:, None]
+            poses = self._poses(start)
+            front = self._front(poses, start, points)
+            for order in front.unique().tolist():
+                chosen = front[0] == order
+                surface = self.surfaces[order]
+                own = surface.own(poses[order], start, points[..., chosen])
+                for row, t in enumerate(frames):
+                    place = surface.place(later[t][order], t, own)
+                    seen = self._in_frame(place) & ~self._covered(later[t], t, place, front[:, chosen])
+                    xy[row, mine[chosen]] = place[:, 0].T
+                    visible[row, mine[chosen]] = seen[0]
+        return Tracks(xy.float(), visible)
+
+    def points(self, t: int) -> tuple[Tensor, Tensor]:
+        """Where the key-points are in frame ``t``.
+
+        Returns:
+            ``(K, 2)`` float32 x, y in pixels; ``(K,)`` bool, False outside of the picture and behind another object.
+        """
+        xy = torch.zeros((len(self.key_points), 2), dtype=torch.float64, device=self.device)
+        seen = torch.zeros(len(self.key_points), dtype=torch.bool, device=self.device)
+        poses = self._poses(t)
+        for row, point in enumerate(self.key_points):
+            surface = self.surfaces[point.surface]
+            own = torch.tensor(point.own, dtype=torch.float64, device=self.device).view(2, 1, 1)
+            place = surface.place(poses[point.surface], t, own)
+            # A joint lies inside its own object, whose other parts do not hide it.
+            front = self.surfaces[int(self._front(poses, t, place))].owner
+            xy[row] = place.flatten()
+            seen[row] = self._in_frame(place).item() and front == surface.owner
+        return xy.float(), seen
+
+    def clean(self) -> Scene:
+        """The same scene, seen without blur, noise or anything else between it and the picture."""
+        return replace(self, looks=(), exposures=1)
+
+    def _front(self, poses: Sequence[Tensor], t: float, xy: Tensor) -> Tensor:
+        """Position of the front-most surface at any points ``(2, h, w)``: ``(h, w)`` uint8."""
+        front = torch.zeros(xy.shape[1:], dtype=torch.uint8, device=xy.device)
+        for order, (surface, pose) in enumerate(zip(self.surfaces[1:], poses[1:], strict=True), start=1):
+            front.masked_fill_(_distance(surface, surface.own(pose, t, xy)) > 0, order)
+        return front
+
+    def _covered(self, poses: Sequence[Tensor], t: float, xy: Tensor, front: Tensor) -> Tensor:
+        """Whether something nearer than the surface ``front`` lies over the points ``xy``: ``(h, w)`` bool."""
+        covered = torch.zeros(xy.shape[1:], dtype=torch.bool, device=xy.device)
+        for order, (surface, pose) in enumerate(zip(self.surfaces[1:], poses[1:], strict=True), start=1):
+            # Most surfaces reach few of the points.
+            x, y = pose[:2, 2].tolist()
+            reach = surface.reach(pose)
+            near = ((xy[0] - x).abs() <= reach) & ((xy[1] - y).abs() <= reach) & (front < order)
+            if near.any():
+                over = _distance(surface, surface.own(pose, t, xy[:, near][:, None]))[0] > 0
+                covered[near] |= over
+        return covered
+
+    def _in_frame(self, xy: Tensor) -> Tensor:
+        edge = torch.tensor([self.size[1] - 1, self.size[0] - 1], device=xy.device).view(2, 1, 1)
+        return ((xy >= -_BORDER_SLACK) & (xy <= edge + _BORDER_SLACK)).all(0)
 
     def _grid(self) -> Tensor:
         return pixel_grid(*self.size, device=self.device)
 
-    def _poses(self, t: int) -> list[Tensor]:
-        """``(3, 3)`` float64 matrices to the pixels of frame ``t``: of the world, then of each sprite."""
+    def _poses(self, t: float) -> list[Tensor]:
+        """``(3, 3)`` float64 matrices from each surface's undeformed coordinates to the pixels of frame ``t``."""
         centre = torch.eye(3, dtype=torch.float64)
         centre[:2, 2] = torch.tensor([(self.size[1] - 1) / 2, (self.size[0] - 1) / 2])
-        world = centre @ torch.linalg.inv(self.camera.matrix(t))
-        return [world, *(world @ sprite.trajectory.matrix(t) for sprite in self.sprites)]
+        outer, camera = centre @ self.shake.matrix(t), self.camera.matrix(t)
+        views: dict[float, Tensor] = {}
+        for depth in {surface.depth for surface in self.surfaces}:
+            seen = camera.clone()
+            seen[:2, 2] /= depth
+            views[depth] = outer @ torch.linalg.inv(seen)
+        return [surface.pose(views[surface.depth], t) for surface in self.surfaces]
 
-    def _box(self, sprite: Sprite, pose: Tensor) -> tuple[EllipsisType, slice, slice]:
-        """Index of the rows and columns outside of which the sprite has no share; may be empty."""
-        reach = sprite.shape.radius * _scale(pose) + 1
+    def _box(self, surface: Surface, pose: Tensor, margin: float = 1.0) -> Box:
+        """Index of the rows and columns outside of which the surface has no share; may be empty."""
+        reach = surface.reach(pose) + margin
+        if math.isinf(reach):
+            return ..., slice(None), slice(None)
         x, y = pose[:2, 2].tolist()
         low = [max(0, math.floor(value - reach)) for value in (y, x)]
         high = [min(side, math.ceil(value + reach) + 1) for value, side in zip((y, x), self.size, strict=True)]
@@ -132,56 +251,12 @@ class Scene:
         return ..., rows, columns
 
 
-def random_scene(
-    seed: int,
-    size: tuple[int, int],
-    max_speed: float = 8.0,
-    frames: int = 2,
-    noise: float = 0.0,
-    drift: float = 0.0,
-    device: torch.device | str = "cpu",
-) -> Scene:
-    """A scene that depends on its arguments alone, and on the device only by rounding.
-
-    Args:
-        seed: any integer.
-        size: height and width in pixels.
-        max_speed: no visible point moves farther from one frame to the next, in pixels; the bound is
-            cautious, the fastest point of a scene moves about 0.2 to 0.6 times as far.
-        frames: how many frames are meant to be looked at; steady motion stays moderate over that time.
-        noise: standard deviation of sensor noise in grey levels.
-        drift: largest relative change of brightness over time, such as 0.05.
-        device: where to render.
-    """
-    source = generator(0, seed)
-    height, width = size
-    room = 0.2 * min(size)
-    camera_speed = max_speed * uniform(source, 0.0, 0.8)
-    # Points of the world lie up to half a diagonal from the middle, and look LARGEST_SCALE times faster when near.
-    reach = math.hypot(*size) / 2
-    camera = random_trajectory(source, (0.0, 0.0), reach, camera_speed / LARGEST_SCALE, room, frames)
-    sprites = []
-    for _ in range(integer(source, 3, 7)):
-        radius = min(size) * uniform(source, 0.1, 0.32)
-        start = (width * uniform(source, -0.5, 0.5), height * uniform(source, -0.5, 0.5))
-        speed = (max_speed - camera_speed) * uniform(source, 0.2, 1.0) / LARGEST_SCALE
-        path = random_trajectory(source, start, radius * LARGEST_SCALE, speed, room, frames)
-        sprites.append(Sprite(random_texture(source, device), random_shape(source, radius, device), path))
-    turn = 2 * math.pi / uniform(source, 30, 90)
-    brightness = Wave(start=1.0, swing=drift, turn=turn, phase=uniform(source, 0, 2 * math.pi))
-    return Scene(size, random_texture(source, device), tuple(sprites), camera, brightness, noise, seed, device)
+def _distance(surface: Surface, own: Tensor) -> Tensor:
+    """Signed distance to the outline in own units, positive inside; an endless surface is all inside."""
+    if surface.shape is None:
+        return torch.full(own.shape[1:], math.inf, dtype=own.dtype, device=own.device)
+    return surface.shape.distance(own)
 
 
-def _inverse(pose: Tensor) -> Tensor:
-    return torch.linalg.inv(pose)[:2]
-
-
-def _displacement(before: Tensor, after: Tensor) -> Tensor:
-    """``(2, 3)`` map from a pixel of the first frame to how far its surface moves."""
-    # The identity is taken off in float64: a sum of pixel coordinates in float32 would lose the last digits of flow.
-    return (after @ torch.linalg.inv(before) - torch.eye(3, dtype=torch.float64))[:2]
-
-
-def _scale(pose: Tensor) -> float:
-    """Pixels per own unit of a similarity."""
-    return math.hypot(pose[0, 0].item(), pose[1, 0].item())
+def _is_empty(box: Box) -> bool:
+    return any(part.stop is not None and part.stop <= part.start for part in box[1:])

@@ -98,6 +98,24 @@ class Star:
         return (edge - away) / torch.hypot(torch.ones_like(slope), slope)
 
 
+@dataclass(frozen=True)
+class Capsule:
+    """A limb: all points within ``thickness`` of the straight line from ``(0, -half)`` to ``(0, half)``, in units."""
+
+    half: float
+    thickness: float
+
+    @property
+    def radius(self) -> float:
+        """See :class:`Shape`."""
+        return self.half + self.thickness
+
+    def distance(self, xy: Tensor) -> Tensor:
+        """See :class:`Shape`."""
+        along = xy[1].clamp(-self.half, self.half)
+        return self.thickness - torch.hypot(xy[0], xy[1] - along)
+
+
 def random_shape(source: Generator, size: float, device: torch.device | str = "cpu") -> Shape:
     """A shape of radius ``size`` units."""
     kind = integer(source, 0, 2)

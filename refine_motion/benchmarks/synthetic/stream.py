@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from refine_motion.benchmarks.synthetic.draw import generator, uniform
-from refine_motion.benchmarks.synthetic.scene import random_scene
+from refine_motion.benchmarks.synthetic.draw import generator
+from refine_motion.benchmarks.synthetic.worlds import random_scene
 
 
 class FlowPairs(Dataset[dict[str, Tensor]]):
     """A map-style dataset with a new scene at every index, the same for the same ``(seed, index)`` in any process.
 
-    Each scene has its own sensor noise (standard deviation up to 4 grey levels) and brightness drift (up to 2 % between
-    the two images), so that these differ in more than motion.
-
     Args:
         length: number of pairs in an epoch.
         size: height and width in pixels.
-        max_speed: no pixel moves farther, in pixels; see :func:`random_scene`.
+        max_speed: no pixel moves farther, in pixels; None takes the domain's bound.
         seed: any integer.
+        domain: name in :data:`refine_motion.benchmarks.synthetic.domains.DOMAINS`.
+        device: where pairs are made and stay.
     """
 
-    def __init__(self, length: int, size: tuple[int, int], max_speed: float = 8.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        length: int,
+        size: tuple[int, int],
+        max_speed: float | None = None,
+        seed: int = 0,
+        domain: str = "source",
+        device: torch.device | str = "cpu",
+    ) -> None:
         self.length = length
         self.size = size
         self.max_speed = max_speed
         self.seed = seed
+        self.domain = domain
+        self.device = device
 
     def __len__(self) -> int:
         return self.length
@@ -41,16 +51,11 @@ class FlowPairs(Dataset[dict[str, Tensor]]):
 
         Raises:
             IndexError: ``index`` is not in ``0..length - 1``.
+            ConfigError: there is no such domain.
         """
         if not 0 <= index < self.length:
             raise IndexError(f"index {index} is outside of 0..{self.length - 1}")
-        source = generator(2, self.seed, index)
-        scene = random_scene(
-            source.initial_seed(),
-            self.size,
-            self.max_speed,
-            noise=uniform(source, 0.0, 4.0),
-            drift=uniform(source, 0.0, 0.1),
-        )
+        seed = generator(2, self.seed, index).initial_seed()
+        scene = random_scene(seed, self.size, self.max_speed, name=self.domain, device=self.device)
         flow, visible = scene.flow(0, 1)
         return {"image_a": scene.render(0), "image_b": scene.render(1), "flow": flow, "valid": visible[None]}
