@@ -10,6 +10,10 @@ from torch import Generator
 from refine_motion.benchmarks.synthetic.draw import uniform
 from refine_motion.benchmarks.synthetic.looks.base import Look
 from refine_motion.benchmarks.synthetic.looks.camera import random_exposure, random_jpeg, random_sensor
+from refine_motion.benchmarks.synthetic.looks.old_film import random_old_film
+from refine_motion.benchmarks.synthetic.looks.outdoors import random_fog, random_night
+from refine_motion.benchmarks.synthetic.looks.thermal import random_thermal
+from refine_motion.benchmarks.synthetic.looks.tissue import random_specular
 from refine_motion.benchmarks.synthetic.styles import Range, Style
 from refine_motion.errors import ConfigError
 
@@ -42,7 +46,7 @@ class Domain:
 
     name: str
     about: str
-    max_speed: float = 12.0
+    max_speed: float = 24.0
     pace: Range = (0.6, 1.0)
     objects: tuple[int, int] = (3, 6)
     radius: Range = (0.1, 0.3)
@@ -80,6 +84,11 @@ def _source_looks(source: Generator) -> tuple[Look, ...]:
     return tuple(looks)
 
 
+def _through(*makers: Callable[[Generator], Look]) -> Callable[[Generator], tuple[Look, ...]]:
+    """Looks drawn one after another, from the scene to the sensor."""
+    return lambda source: tuple(make(source) for make in makers)
+
+
 _VARIED = Style(contrast=(0.3, 1.1), finest=(2.6, 8.0), grain=(0.15, 1.4), saturation=(0.0, 0.85))
 
 DOMAINS: dict[str, Domain] = {
@@ -97,6 +106,109 @@ DOMAINS: dict[str, Domain] = {
             shadows=0.3,
             blur=0.2,
             looks=_source_looks,
+        ),
+        Domain(
+            "fog",
+            "outdoors in drifting fog: contrast falls with distance",
+            depth=5.0,
+            style=Style(contrast=(0.6, 1.0)),
+            ground=Style(contrast=(0.6, 1.0)),
+            looks=_through(random_exposure, random_fog, random_sensor),
+            crf=20,
+        ),
+        Domain(
+            "night",
+            "a security camera at night: low contrast, strong noise",
+            camera=(0.0, 0.2),
+            kinds={"rigid": 1.0, "figure": 2.0, "affine": 1.0},
+            radius=(0.14, 0.3),
+            looks=_through(random_night),
+            crf=16,
+        ),
+        Domain(
+            "thermal",
+            "a thermal camera: one band, soft, with a pattern of its sensor that stays while things move",
+            style=Style(kinds={"noise": 1.0, "blobs": 1.0}, lightness=(120.0, 230.0), saturation=(0.0, 0.0)),
+            ground=Style(kinds={"noise": 1.0}, lightness=(40.0, 130.0), saturation=(0.0, 0.0), contrast=(0.5, 0.9)),
+            looks=_through(random_thermal),
+        ),
+        Domain(
+            "particles",
+            "particle image velocimetry: tracers in a light sheet, carried by vortices",
+            objects=(0, 0),
+            ground=Style(kinds={"dots": 1.0}, lightness=(4.0, 12.0), saturation=(0.0, 0.0), grain=(0.02, 0.05)),
+            camera=(0.0, 0.1),
+            flowing="swirls",
+            pace=(0.8, 1.0),
+            looks=_through(random_sensor),
+            crf=14,
+        ),
+        Domain(
+            "tissue",
+            "endoscopy: elastic tissue with vessels under moist highlights, rigid instruments",
+            objects=(1, 2),
+            kinds={"rigid": 1.0, "affine": 0.5},
+            radius=(0.12, 0.24),
+            style=Style(lightness=(60.0, 220.0), saturation=(0.0, 0.2)),
+            ground=Style(
+                kinds={"veins": 1.0},
+                hue=(-0.02, 0.06),
+                saturation=(0.5, 0.8),
+                lightness=(100.0, 190.0),
+                contrast=(0.5, 0.9),
+                grain=(0.1, 0.4),
+            ),
+            depth=1.5,
+            camera=(0.2, 0.6),
+            flowing="ripples",
+            pace=(0.7, 1.0),
+            looks=_through(random_specular, random_exposure, random_sensor),
+        ),
+        Domain(
+            "crowd",
+            "many small things alike: cells, insects, people from above",
+            objects=(26, 40),
+            radius=(0.03, 0.06),
+            kinds={"rigid": 2.0, "affine": 1.0},
+            alike=True,
+            style=Style(contrast=(0.7, 1.1), finest=(3.0, 6.0)),
+            ground=Style(contrast=(0.3, 0.6)),
+            camera=(0.0, 0.2),
+            depth=1.5,
+            max_speed=24.0,
+            looks=_through(random_exposure, random_sensor),
+        ),
+        Domain(
+            "sports",
+            "fast players before a panning camera, with motion blur and hard compression",
+            objects=(3, 5),
+            kinds={"figure": 1.0},
+            radius=(0.14, 0.28),
+            ground=Style(
+                kinds={"stripes": 1.0},
+                hue=(0.22, 0.42),
+                saturation=(0.5, 0.8),
+                lightness=(70.0, 150.0),
+                contrast=(0.5, 0.9),
+            ),
+            camera=(0.4, 0.7),
+            depth=1.6,
+            max_speed=40.0,
+            pace=(0.7, 1.0),
+            shadows=1.0,
+            blur=1.0,
+            looks=_through(random_exposure, random_sensor),
+            crf=26,
+        ),
+        Domain(
+            "old_film",
+            "black-and-white film: grain, flicker, scratches, a gate that shakes",
+            style=Style(saturation=(0.0, 0.0)),
+            ground=Style(saturation=(0.0, 0.0)),
+            kinds={"figure": 2.0, "rigid": 1.0, "affine": 1.0},
+            shake=0.8,
+            looks=_through(random_old_film),
+            crf=20,
         ),
     )
 }

@@ -59,6 +59,8 @@ def random_scene(
     # Points of the world lie up to half a diagonal from the middle, and look LARGEST_SCALE times faster when near.
     reach = math.hypot(*size) / 2
     camera = random_trajectory(source, (0.0, 0.0), reach, camera_speed / LARGEST_SCALE, 0.3 * min(size), frames)
+    # Held upright, or left and right on the screen would not be those of the scene.
+    camera = replace(camera, angle=replace(camera.angle, start=0.0))
     left = (speed - camera_speed) / LARGEST_SCALE
     ground = Surface(random_texture(source, of.ground, device), depth=of.depth, warp=_flow(source, of, size, left))
 
