@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from refine_motion.benchmarks.estimate import estimate_flow
+from refine_motion.benchmarks.synthetic.domains import DOMAINS
+from refine_motion.benchmarks.synthetic.stream import FlowPairs
 from refine_motion.errors import ConfigError
 from refine_motion.metrics.flow import EndPointError
 from refine_motion.models.base import FlowModel
 from refine_motion.pretrain.datamodule import HELD_OUT_SEED
-from refine_motion.pretrain.stream import render
 
 
 @dataclass(frozen=True)
@@ -60,22 +60,19 @@ def measure(model: FlowModel, settings: CardSettings) -> dict[str, Any]:
         BenchmarkError: the real pairs are missing or cannot be read.
     """
     real = {} if settings.pairs is None else _real(model, settings.pairs, settings.iters)
-    return {"domains": {name: _domain(model, name, settings) for name in _domains()}, "real": real}
-
-
-def _domains() -> list[str]:
-    from refine_motion.benchmarks.synthetic.domains import DOMAINS
-
-    return ["source", *(name for name in DOMAINS if name != "source")]
+    names = sorted(DOMAINS, key=lambda name: name != "source")
+    return {"domains": {name: _domain(model, name, settings) for name in names}, "real": real}
 
 
 def _domain(model: FlowModel, name: str, settings: CardSettings) -> dict[str, float]:
-    pairs = render(settings.per_domain, settings.size, settings.max_speed, HELD_OUT_SEED, name, "cpu")
+    device = next(model.parameters()).device
+    pairs = FlowPairs(settings.per_domain, settings.size, settings.max_speed, HELD_OUT_SEED, name)
     epe, zero = EndPointError(), EndPointError()
     for number in range(len(pairs)):
         pair = pairs[number]
         truth = pair["flow"]
-        epe.update(estimate_flow(model, pair["image_a"], pair["image_b"], settings.iters).cpu(), truth)
+        a, b = (pair[key][None].to(device) for key in ("image_a", "image_b"))
+        epe.update(model.flow(a, b, settings.iters)[0].cpu(), truth)
         zero.update(torch.zeros_like(truth), truth)
     return _row(len(pairs), epe.compute().item(), zero.compute().item())
 

@@ -45,7 +45,7 @@ class PieceCheckpoint(Checkpoint):
         trainer.save_checkpoint(partial, weights_only=False)
         if trainer.is_global_zero:
             partial.replace(path)
-            for old in sorted(self.folder.glob("*.ckpt"))[:-KEPT]:
+            for old in [*sorted(self.folder.glob("*.ckpt"))[:-KEPT], *self.folder.glob("*.partial")]:
                 old.unlink()
 
 

@@ -8,8 +8,10 @@ from lightning.pytorch import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from refine_motion.benchmarks.synthetic.domains import domain as domain_named
+from refine_motion.benchmarks.synthetic.stream import FlowPairs
 from refine_motion.errors import ConfigError
-from refine_motion.pretrain.stream import Stage, StepBatches, StepOrder, check_stages, render
+from refine_motion.pretrain.stream import Stage, StepBatches, StepOrder, check_stages
 
 # Scenes of this seed are for measuring alone: no training may take it.
 HELD_OUT_SEED = 900_900_900
@@ -28,14 +30,14 @@ class PretrainDataModule(LightningDataModule):
         render_device: render on this device (``cuda``) in the training process instead.
         held_out: number of pairs for validation, in the size and speed of the last stage, from a seed that no training
             takes (:data:`HELD_OUT_SEED`); rendered once.
-        domain: of the procedural worlds.
+        domain: of the procedural worlds, by name.
         seed: of scenes and augmentation.
 
     Attributes:
         settings: what the training depends on here, as JSON can hold it.
 
     Raises:
-        ConfigError: a value is out of range.
+        ConfigError: a value is out of range, or there is no such domain.
     """
 
     def __init__(
@@ -55,7 +57,8 @@ class PretrainDataModule(LightningDataModule):
             )
         if seed == HELD_OUT_SEED:
             raise ConfigError(f"seed {seed} is that of the held-out scenes; take another")
-        self.stages, self.seed, self.domain, self.held_out = stages, seed, domain, held_out
+        self.stages, self.seed, self.held_out = stages, seed, held_out
+        self.domain = domain_named(domain).name
         self.device = render_device or "cpu"
         self.num_workers = 0 if render_device else num_workers
         self.settings = {"stages": [vars(stage) for stage in stages], "domain": domain, "seed": seed}
@@ -81,6 +84,6 @@ class PretrainDataModule(LightningDataModule):
         """The held-out pairs."""
         if self._kept is None:
             last = self.stages[-1]
-            pairs = render(self.held_out, last.size, last.max_speed, HELD_OUT_SEED, self.domain, self.device)
+            pairs = FlowPairs(self.held_out, last.size, last.max_speed, HELD_OUT_SEED, self.domain, self.device)
             self._kept = [pairs[number] for number in range(self.held_out)]
         return DataLoader(self._kept, batch_size=self.stages[-1].batch_size)  # type: ignore[arg-type]

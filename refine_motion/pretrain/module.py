@@ -58,7 +58,8 @@ class PretrainModule(LightningModule):
         self.model = build_model(network)
         self.epe, self.zero_epe = EndPointError(), EndPointError()
         self.note: dict[str, Any] = {"seconds": 0.0, "hardware": []}
-        self._before, self._since = 0.0, 0.0
+        self._before = 0.0
+        self._since: float | None = None
 
     def on_train_start(self) -> None:
         """Note the machine; time counts on where the piece before stopped."""
@@ -67,12 +68,18 @@ class PretrainModule(LightningModule):
         if machine not in self.note["hardware"]:
             self.note["hardware"].append(machine)
 
-    def on_train_batch_end(self, *args: Any) -> None:
-        """Note how long the training has taken, in seconds, validation included."""
-        self.note["seconds"] = self._before + time.monotonic() - self._since
+    def on_train_end(self) -> None:
+        """Note the time."""
+        self._note_time()
+
+    def _note_time(self) -> None:
+        # Nothing has started where a checkpoint of the last step goes on.
+        if self._since is not None:
+            self.note["seconds"] = self._before + time.monotonic() - self._since
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note which training it belongs to."""
+        """Note which training it belongs to, and how long that has taken so far."""
+        self._note_time()
         checkpoint[NOTE] = self.note
         # Lightning counts `max_time` over all pieces of a training; here it is that of one piece.
         states = checkpoint.get("callbacks", {})

@@ -90,7 +90,7 @@ class StepBatches(Dataset[dict[str, Any]]):
 
     def __init__(self, stages: Sequence[Stage], seed: int, domain: str, device: str, processes: int = 1, rank: int = 0):
         self.stages, self.seed, self.processes, self.rank = list(stages), seed, processes, rank
-        self.pairs = [render(ENDLESS, s.size, s.max_speed, seed, domain, device) for s in stages]
+        self.pairs = [FlowPairs(ENDLESS, s.size, s.max_speed, seed, domain, device) for s in stages]
 
     def __len__(self) -> int:
         return ENDLESS
@@ -137,9 +137,3 @@ class StepOrder(DistributedSampler[int]):
 def stack(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Samples as a batch."""
     return {key: torch.stack([item[key] for item in items]) for key in items[0]}
-
-
-def render(length: int, size: tuple[int, int], max_speed: float, seed: int, domain: str, device: str) -> FlowPairs:
-    """Pairs of a domain, rendered on a device."""
-    extra = {} if (domain, device) == ("source", "cpu") else {"domain": domain, "device": device}
-    return FlowPairs(length, size, max_speed=max_speed, seed=seed, **extra)

@@ -184,6 +184,7 @@ DOMAINS: dict[str, Domain] = {
             objects=(3, 5),
             kinds={"figure": 1.0},
             radius=(0.14, 0.28),
+            style=Style(kinds={"noise": 1.0}, finest=(3.0, 6.0)),
             ground=Style(
                 kinds={"stripes": 1.0},
                 hue=(0.22, 0.42),
@@ -195,7 +196,6 @@ DOMAINS: dict[str, Domain] = {
             depth=1.6,
             max_speed=40.0,
             pace=(0.7, 1.0),
-            shadows=1.0,
             blur=1.0,
             looks=_through(random_exposure, random_sensor),
             crf=26,
