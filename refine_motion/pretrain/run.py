@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ from refine_motion.pretrain.stream import Stage
 from refine_motion.refine.report import report
 
 CHECKPOINTS = "checkpoints"
+# What Lightning says of things that are meant: the module augments, and the stream goes on at the right step, though
+# not through the interface that Lightning looks for.
+_KNOWN_WARNINGS = (
+    r".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
+    r".*ended before the epoch ended and your dataloader is not resumable.*",
+    r".*does not have many workers.*",
+)
 
 
 @dataclass(frozen=True)
@@ -77,9 +85,11 @@ def pretrain_once(
         if checkpoint is not None:
             _say(f"going on from {checkpoint}")
         module.note["settings"] = settings
-        trainer.fit(
-            module, datamodule=data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True
-        )
+        with warnings.catch_warnings():
+            for message in _KNOWN_WARNINGS:
+                warnings.filterwarnings("ignore", message=message)
+            start = None if checkpoint is None else str(checkpoint)
+            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
         if trainer.global_step < trainer.max_steps:
             _say(f"stopped at step {trainer.global_step} of {trainer.max_steps}: the same command goes on")
             return PretrainResult(trainer.global_step, None, {})

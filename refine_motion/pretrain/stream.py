@@ -27,7 +27,7 @@ class Stage:
         start: the optimiser step that it begins with.
         size: ``(H, W)`` of a sample in pixels.
         batch_size: samples per step and process.
-        max_speed: largest motion in pixels.
+        max_speed: bound of the motion in pixels, as the renderer takes it: the fastest points stay far below.
         iters: iterations of the model.
     """
 

@@ -46,10 +46,9 @@ def test_a_batch_is_of_its_stage() -> None:
         assert not torch.equal(other[key], last[key])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_do_not_change_the_order(workers: int) -> None:
-    loaders = [PretrainDataModule(STAGES, num_workers=n).train_dataloader() for n in (0, workers)]
-    for expected, found in itertools.islice(zip(*loaders, strict=True), 4):
+def test_workers_do_not_change_the_order() -> None:
+    here, others = (PretrainDataModule(STAGES, num_workers=n).train_dataloader() for n in (0, 2))
+    for expected, found in itertools.islice(zip(here, others, strict=True), 4):
         for key in ("number", "seed", "image_a", "image_b", "flow", "valid"):
             assert torch.equal(expected[key], found[key])
 
