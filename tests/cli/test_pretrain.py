@@ -18,7 +18,7 @@ def command(folder: Path, *more: str) -> list[str]:
         "pretrain", "--config", CPU, "--workdir", str(folder), "--data.stages", STAGES, "--data.held_out", "1",
         "--data.num_workers", "0", "--model.iters", "1", "--trainer.max_steps", "4",
         "--trainer.val_check_interval", "2", "--checkpoint.every", "2", "--card.per_domain", "1",
-        "--card.size", "[64, 64]", "--card.iters", "1", *more,
+        "--card.size", "[64, 64]", "--card.iters", "1", "--data.domain", "particles", *more,
     ]  # fmt: skip
 
 
@@ -69,6 +69,7 @@ def test_a_training_in_two_pieces_then_only_its_card(
         (["--data.stages", STAGES.replace("[64, 64]", "[64, 32]")], "size must be at least 64"),
         (["--data.stages", STAGES.replace("iters", "turns")], "turns"),
         (["--data.held_out", "0"], "held_out"),
+        (["--data.domain", "mars"], "no synthetic domain is called 'mars'"),
         (["--model.network", "raft_huge"], "known models: raft_large, raft_small"),
         (["--model.learning_rate", "-1"], "learning_rate"),
         (["--trainer.max_steps", "-1"], "trainer.max_steps must be set"),

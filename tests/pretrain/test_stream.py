@@ -9,11 +9,13 @@ from refine_motion.errors import ConfigError
 from refine_motion.pretrain.datamodule import HELD_OUT_SEED, PretrainDataModule
 from refine_motion.pretrain.stream import Stage, StepBatches, check_stages, samples_before
 
+# That which is rendered fastest.
+DOMAIN = "particles"
 STAGES = [Stage(0, (64, 64), 3, 6.0, 2), Stage(2, (64, 72), 2, 9.0, 4)]
 
 
 def numbers(processes: int = 1, rank: int = 0, steps: int = 4) -> list[list[int]]:
-    batches = StepBatches(STAGES, 0, "source", "cpu", processes, rank)
+    batches = StepBatches(STAGES, 0, DOMAIN, "cpu", processes, rank)
     return [batches[step]["number"].tolist() for step in range(steps)]
 
 
@@ -33,39 +35,39 @@ def test_processes_share_them() -> None:
 
 
 def test_a_batch_is_of_its_stage() -> None:
-    batches = StepBatches(STAGES, 0, "source", "cpu")
+    batches = StepBatches(STAGES, 0, DOMAIN, "cpu")
     first, last = batches[1], batches[2]
     assert (first["image_a"].shape, first["iters"]) == ((3, 3, 64, 64), 2)
     assert (last["flow"].shape, last["valid"].shape, last["iters"]) == ((2, 2, 64, 72), (2, 1, 64, 72), 4)
     assert len({*first["seed"].tolist(), *last["seed"].tolist()}) == 5
     assert not torch.equal(first["image_a"][0], first["image_a"][1])
-    again = StepBatches(STAGES, 0, "source", "cpu")[2]
-    other = StepBatches(STAGES, 1, "source", "cpu")[2]
+    again = StepBatches(STAGES, 0, DOMAIN, "cpu")[2]
+    other = StepBatches(STAGES, 1, DOMAIN, "cpu")[2]
     for key in ("image_a", "image_b", "flow", "seed"):
         assert torch.equal(again[key], last[key])
         assert not torch.equal(other[key], last[key])
 
 
 def test_workers_do_not_change_the_order() -> None:
-    here, others = (PretrainDataModule(STAGES, num_workers=n).train_dataloader() for n in (0, 2))
+    here, others = (PretrainDataModule(STAGES, domain=DOMAIN, num_workers=n).train_dataloader() for n in (0, 2))
     for expected, found in itertools.islice(zip(here, others, strict=True), 4):
         for key in ("number", "seed", "image_a", "image_b", "flow", "valid"):
             assert torch.equal(expected[key], found[key])
 
 
 def test_held_out_pairs_are_others_and_are_kept() -> None:
-    data = PretrainDataModule(STAGES, num_workers=0, held_out=3)
+    data = PretrainDataModule(STAGES, domain=DOMAIN, num_workers=0, held_out=3)
     held = list(data.val_dataloader())
     assert [len(batch["flow"]) for batch in held] == [2, 1]
     assert held[0]["flow"].shape[-2:] == (64, 72)
-    trained = StepBatches(STAGES, 0, "source", "cpu")[2]["image_a"]
+    trained = StepBatches(STAGES, 0, DOMAIN, "cpu")[2]["image_a"]
     assert not any(torch.equal(held[0]["image_a"][n], trained[m]) for n in range(2) for m in range(2))
     kept = data._kept
     data.val_dataloader()
     assert kept is not None
     assert data._kept is kept
     # Whatever the seed of the training, the scenes to measure on are the same.
-    other = next(iter(PretrainDataModule(STAGES, num_workers=0, held_out=3, seed=7).val_dataloader()))
+    other = next(iter(PretrainDataModule(STAGES, domain=DOMAIN, num_workers=0, held_out=3, seed=7).val_dataloader()))
     assert torch.equal(other["image_a"], held[0]["image_a"])
 
 
