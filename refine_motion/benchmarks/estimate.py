@@ -18,6 +18,14 @@ class EstimatesFlow(Protocol):
         """``(1, 3, H, W)`` uint8 RGB frames to ``(1, 2, H, W)`` flow in pixels."""
 
 
+class ZeroFlow:
+    """Says that nothing moves: the least that a model must be better than."""
+
+    def flow(self, a: Tensor, b: Tensor, iters: int = 1) -> Tensor:
+        """``(N, 2, H, W)`` zeros for any frames ``(N, 3, H, W)``."""
+        return torch.zeros((len(a), 2, *a.shape[-2:]), device=a.device)
+
+
 def estimate_flow(model: EstimatesFlow, a: Tensor, b: Tensor, iters: int, padding: Padding = "even") -> Tensor:
     """Flow from frame a to frame b, on the device of the model.
 

@@ -25,7 +25,8 @@ OWN_COMMANDS = {
     "evaluate": "measure one model, or two against each other, on pairs with ground truth (evaluate flow)",
     "export": "write weights as safetensors with our own, official or torchvision's parameter names",
     "sweep": "try settings of a W&B sweep file here, without an account: table and picture of the trials",
-    "demo": "the main job from start to end on a small procedural clip",
+    "demo": "the main job from start to end on a made domain, judged by exact truth: table and page",
+    "domains": "the demo on all made domains, as one table",
 }
 
 

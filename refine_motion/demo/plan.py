@@ -1,0 +1,73 @@
+"""How much of everything one demonstration has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from refine_motion.errors import ConfigError
+
+DEFAULT_MINUTES = 7.0
+LEAST_MINUTES = 2.0
+# What rendering, labelling, scoring and the page take of the time, whatever is left for training; and the steps of a
+# minute. Both are of two CPU cores, on which the times in the README were measured.
+_FIXED_MINUTES = 1.6
+_STEPS_PER_MINUTE = 110
+
+
+@dataclass(frozen=True)
+class DemoPlan:
+    """One demonstration.
+
+    Attributes:
+        domain: target domain, a name in :data:`refine_motion.benchmarks.synthetic.domains.DOMAINS`.
+        seed: of scenes and training.
+        minutes: about how long it may take on two CPU cores.
+        weights: what is refined: a path or a name, as of ``load_model``.
+        size: height and width of the clips in pixels.
+        clips: clips to learn from, without truth.
+        held_out: clips with truth, which nothing is learnt from.
+        frames: of each clip.
+        pairs: frame pairs with truth in each held-out clip.
+        label_iters: iterations of the teacher.
+        iters: iterations of the student, and of both models when they are scored.
+        crop: height and width of a training sample in pixels.
+        batch_size: samples of a step.
+        learning_rate: peak of the schedule.
+
+    Raises:
+        ConfigError: too little time for anything to be learnt.
+    """
+
+    domain: str
+    seed: int = 0
+    minutes: float = DEFAULT_MINUTES
+    weights: str = "embedded"
+    size: tuple[int, int] = (192, 256)
+    clips: int = 6
+    held_out: int = 6
+    frames: int = 13
+    pairs: int = 3
+    label_iters: int = 24
+    iters: int = 8
+    crop: tuple[int, int] = (160, 192)
+    batch_size: int = 2
+    learning_rate: float = 2e-4
+
+    def __post_init__(self) -> None:
+        if not self.minutes >= LEAST_MINUTES:
+            raise ConfigError(f"--minutes {self.minutes:g}: at least {LEAST_MINUTES:g} are needed to learn anything")
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps for which there is time."""
+        return round((self.minutes - _FIXED_MINUTES) * _STEPS_PER_MINUTE)
+
+    @property
+    def learnt_seeds(self) -> list[int]:
+        """Seeds of the scenes to learn from; no demonstration holds one of them out."""
+        return [1000 + 100 * self.seed + number for number in range(self.clips)]
+
+    @property
+    def held_out_seeds(self) -> list[int]:
+        """Seeds of the scenes to be judged by."""
+        return [500_000 + 100 * self.seed + number for number in range(self.held_out)]
