@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lightning.pytorch import seed_everything
+
+from refine_motion.demo.job import DemoResult, run_demo
+from refine_motion.demo.plan import DemoPlan
+
+SAID: list[tuple[str, str]] = []
+
+
+@pytest.fixture(scope="session")
+def plan(untrained: Path) -> DemoPlan:
+    """The whole job, as small as a network takes it."""
+    return DemoPlan(
+        "fog",
+        seed=3,
+        minutes=2.0,
+        weights=str(untrained),
+        size=(64, 80),
+        clips=2,
+        held_out=2,
+        frames=5,
+        pairs=2,
+        label_iters=2,
+        iters=2,
+        crop=(64, 64),
+    )
+
+
+@pytest.fixture(scope="session")
+def result(plan: DemoPlan, tmp_path_factory: pytest.TempPathFactory) -> DemoResult:
+    seed_everything(0, verbose=False)
+    return run_demo(plan, tmp_path_factory.mktemp("demo"), lambda *what: SAID.append(what))
+
+
+@pytest.fixture(scope="session")
+def said(result: DemoResult) -> list[tuple[str, str]]:
+    return SAID
