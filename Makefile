@@ -7,7 +7,7 @@ TORCH  ?= torch==2.13.0
 SEED   ?= 0
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow real bench demo lint types clean help
+.PHONY: install test slow real bench demo domains lint types clean help
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -35,8 +35,11 @@ bench: install ## measure speed, memory and size against what they are compared 
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make bench: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
 	$(BIN)/python -m tests.bench
 
-demo: install ## the main job from start to end on a small procedural clip, with a table and a picture
+demo: install ## the main job from start to end on a made domain, judged by exact truth: a table and a page in runs/demo
 	$(BIN)/refine-motion demo
+
+domains: install ## the demo on every made domain, as one table, pages in runs/domains; goes on where it was interrupted
+	$(BIN)/refine-motion domains
 
 lint: install ## style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
