@@ -7,11 +7,12 @@ import json
 from dataclasses import asdict, dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.codec import FlowLabel
-from refine_motion.models.base import FlowModel
+from refine_motion.models.base import FlowModel, resize_flow
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
 from refine_motion.types import Evidence
 
@@ -27,6 +28,8 @@ class LabelSettings:
         tolerance: the teacher stops before ``iters`` when an iteration changes the flow by less than this on average
             over the frame, in pixels; 0 never stops. It gains time and loses accuracy.
         precision: of the teacher's networks, ``32`` or ``bf16`` (autocast); evidence is float32 in any case.
+        scale: the teacher sees frames enlarged by this factor, 1 to 3, and its flow is brought back to their own size.
+            Trained at small motion, it finds finer motion there, in the square of the factor's time.
         threads_per_process: CPU threads of each labelling process; None leaves what torch has chosen. With a number,
             one process and several give the same bytes on one machine, since sums are split alike.
     """
@@ -36,6 +39,7 @@ class LabelSettings:
     max_per_pair: int = 200_000
     tolerance: float = 0.0
     precision: str = "32"
+    scale: float = 1.0
     threads_per_process: int | None = None
 
     def __post_init__(self) -> None:
@@ -53,6 +57,8 @@ class LabelSettings:
             raise ConfigError(f"label.tolerance must not be negative, got {self.tolerance}")
         if self.precision not in ("32", "bf16"):
             raise ConfigError(f"label.precision must be 32 or bf16, got {self.precision!r}")
+        if not 1 <= self.scale <= 3:
+            raise ConfigError(f"label.scale must be between 1 and 3, got {self.scale}")
         if self.threads_per_process is not None and self.threads_per_process < 1:
             raise ConfigError(f"label.threads_per_process must be at least 1, got {self.threads_per_process}")
 
@@ -91,8 +97,9 @@ class FlowTeacher:
         """
         if not pairs:
             return []
+        size = (frames.shape[2], frames.shape[3])
         with self._autocast(frames.device):
-            features = self.model.encode(frames)
+            features = self.model.encode(self._enlarged(frames))
         labels = []
         # One pair at a time: the correlation volume of a pair is what fills memory, not what the device waits for.
         for (a, b), seed in zip(pairs, seeds, strict=True):
@@ -100,9 +107,18 @@ class FlowTeacher:
                 forward, backward = self.model.match_both(
                     features[[a]], features[[b]], self.settings.iters, self.settings.tolerance
                 )
+            # Evidence is gathered at the frames' own size, where the label is used.
+            if self.settings.scale != 1:
+                forward, backward = resize_flow(forward, size), resize_flow(backward, size)
             evidence, inside = flow_evidence(forward, backward, frames[[a]], frames[[b]])
             labels.append(self._sparse(forward[0], evidence, inside[0], seed))
         return labels
+
+    def _enlarged(self, frames: Tensor) -> Tensor:
+        if self.settings.scale == 1:
+            return frames
+        size = [round(side * self.settings.scale) for side in frames.shape[-2:]]
+        return F.interpolate(frames.float(), size, mode="bilinear", align_corners=False)
 
     def _autocast(self, device: torch.device) -> torch.autocast:
         """The precision of the settings, whatever that of a training around it."""
