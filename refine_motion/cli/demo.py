@@ -16,7 +16,7 @@ from refine_motion.demo.page import write_page
 from refine_motion.demo.plan import DEFAULT_MINUTES, DemoPlan
 from refine_motion.errors import ConfigError
 
-DEFAULT_DOMAIN = "night"
+DEFAULT_DOMAIN = "particles"
 _MARK = ".made_by_refine_motion_demo"
 
 

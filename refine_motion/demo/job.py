@@ -21,6 +21,7 @@ from refine_motion.labels.teacher import LabelSettings
 from refine_motion.models.load import load_model
 from refine_motion.models.weights import locate_weights
 from refine_motion.refine.api import label, refine
+from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.run import RefineResult
 
 # Noise and compression alone exceed the paper's colour rule, so the cycle decides: by four times the paper's rule, all
@@ -121,11 +122,11 @@ def run_demo(plan: DemoPlan, root: Path, say: Callable[[str, str], None]) -> Dem
     ):
         _render(plan, folder)
     videos = str(folder.videos)
-    settings = LabelSettings(iters=plan.label_iters)
+    settings = LabelSettings(iters=plan.label_iters, scale=plan.label_scale)
     with stage(
         "Label",
-        f"The frozen model estimates flow there and back, {plan.label_iters} iterations; what returns to where it "
-        "started is kept.",
+        f"The frozen model looks at the frames at {plan.label_scale:g} times their size and estimates flow there and "
+        "back; what returns to where it started is kept.",
     ):
         label(videos, None, before, folder.run / "labels", settings, accelerator="cpu", filters=FILTERS, num_workers=1)
     with stage("Refine", f"A copy of the model learns to reproduce the kept labels: {plan.steps} steps."):
@@ -137,6 +138,7 @@ def run_demo(plan: DemoPlan, root: Path, say: Callable[[str, str], None]) -> Dem
             steps=plan.steps,
             iters=plan.iters,
             learning_rate=plan.learning_rate,
+            augment=Augmentation(jitter_probability=plan.jitter),
             filters=FILTERS,
             settings=settings,
             seed=plan.seed,

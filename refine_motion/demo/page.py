@@ -206,9 +206,10 @@ def _labels(result: DemoResult) -> Section:
     )
     return Section(
         "What it learnt from",
-        "The frozen model estimated flow forward and backward. A pixel is kept where the way there and back ends close "
-        "to where it began. The error of the labels is known here because these worlds are made; training did not see "
-        "it.",
+        f"The frozen model looked at the clips at {plan.label_scale:g} times their size and estimated flow forward and "
+        "backward. A pixel is kept where the way there and back ends close to where it began. The refined model learnt "
+        "to say the same in one look at the clips' own size. The error of the labels is known here because these "
+        "worlds are made; training did not see it.",
         [facts, moving, FlowKey(max_speed)],
     )
 
@@ -250,7 +251,9 @@ def own_command(result: DemoResult) -> str:
         "refine-motion fit --config configs/refine/flow_cpu.yaml",
         "--data.videos my_videos/",
         f"--model.weights {plan.weights}",
-        f"--model.iters {plan.iters} --model.learning_rate {plan.learning_rate:g} --label.iters {plan.label_iters}",
+        f"--label.iters {plan.label_iters} --label.scale {plan.label_scale:g}",
+        f"--model.iters {plan.iters} --model.learning_rate {plan.learning_rate:g} "
+        f"--model.augment.jitter_probability {plan.jitter:g}",
         "--data.filters.cycle.alpha 0.008 --data.filters.cycle.beta 0.4 --data.filters.colour.max_error 255",
         f"--data.crop '[{plan.crop[0]},{plan.crop[1]}]' --data.batch_size {plan.batch_size}",
         f"--trainer.max_steps {plan.steps} --seed_everything {plan.seed}",

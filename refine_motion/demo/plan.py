@@ -29,10 +29,12 @@ class DemoPlan:
         frames: of each clip.
         pairs: frame pairs with truth in each held-out clip.
         label_iters: iterations of the teacher.
+        label_scale: enlargement of the frames that the teacher sees.
         iters: iterations of the student, and of both models when they are scored.
         crop: height and width of a training sample in pixels.
         batch_size: samples of a step.
         learning_rate: peak of the schedule.
+        jitter: share of the training samples whose colours change.
 
     Raises:
         ConfigError: too little time for anything to be learnt.
@@ -47,11 +49,13 @@ class DemoPlan:
     held_out: int = 6
     frames: int = 13
     pairs: int = 3
-    label_iters: int = 24
+    label_iters: int = 8
+    label_scale: float = 2.0
     iters: int = 8
     crop: tuple[int, int] = (160, 192)
     batch_size: int = 2
     learning_rate: float = 2e-4
+    jitter: float = 0.3
 
     def __post_init__(self) -> None:
         if not self.minutes >= LEAST_MINUTES:

@@ -25,6 +25,7 @@ def plan(untrained: Path) -> DemoPlan:
         frames=5,
         pairs=2,
         label_iters=2,
+        label_scale=1.25,
         iters=2,
         crop=(64, 64),
     )
