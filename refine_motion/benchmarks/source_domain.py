@@ -51,11 +51,13 @@ class ProceduralPairs(SourceDomain):
     Args:
         count: number of different pairs.
         size: ``(H, W)`` in pixels.
-        max_speed: largest motion in pixels.
+        max_speed: no point moves farther, in pixels, and most far less; None takes the bound of the ``source`` domain.
         seed: another seed makes other pairs.
     """
 
-    def __init__(self, count: int = 10_000, size: tuple[int, int] = (256, 320), max_speed: float = 24.0, seed: int = 0):
+    def __init__(
+        self, count: int = 10_000, size: tuple[int, int] = (256, 320), max_speed: float | None = None, seed: int = 0
+    ):
         if count < 2:
             raise ConfigError(f"data.replay: count must be at least 2, got {count}")
         self.made = FlowPairs(count, size, max_speed=max_speed, seed=seed)

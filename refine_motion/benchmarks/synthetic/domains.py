@@ -26,7 +26,7 @@ class Domain:
         name: the name.
         about: one line on what it resembles.
         max_speed: no visible point moves farther from one frame to the next, in pixels, unless asked otherwise; the
-            bound is cautious, the fastest point of most scenes moves 0.2 to 0.6 times as far.
+            bound is cautious, the fastest point of most scenes moves 0.1 to 0.5 times as far.
         pace: range of the share of ``max_speed`` that bounds a scene; slow ones are more frequent.
         objects: least and most objects.
         radius: least and largest radius of an object as a share of the shorter side.

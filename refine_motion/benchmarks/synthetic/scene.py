@@ -54,7 +54,7 @@ class Scene:
         looks: what stands between the scene and the picture, in the order of the light.
         shutter: share of the time between two frames for which it is open, around the frame's own time.
         exposures: instants that are averaged for motion blur; 1 has none.
-        motion_class: what the first object mostly does, one of
+        motion_class: what the main object, the last one, mostly does, one of
             :data:`refine_motion.benchmarks.synthetic.trajectory.MOTION_CLASSES`; None where nothing is said.
         key_points: named points of objects.
         device: where frames and truth are made; textures and shapes live there.
@@ -125,10 +125,9 @@ class Scene:
 
     def masks(self, t: float) -> Tensor:
         """Which object is front-most at every pixel centre of frame ``t``: ``(H, W)`` uint8, 0 for the background."""
-        owners = torch.tensor([surface.owner for surface in self.surfaces], dtype=torch.uint8, device=self.device)
-        return owners[self.layers(t).long()]
+        return self._owners()[self.layers(t).long()]
 
-    def flow(self, i: int, j: int) -> tuple[Tensor, Tensor]:
+    def flow(self, i: float, j: float) -> tuple[Tensor, Tensor]:
         """Exact motion of the surface at every pixel centre of frame ``i`` until frame ``j``.
 
         Returns:
@@ -183,18 +182,15 @@ class Scene:
         Returns:
             ``(K, 2)`` float32 x, y in pixels; ``(K,)`` bool, False outside of the picture and behind another object.
         """
-        xy = torch.zeros((len(self.key_points), 2), dtype=torch.float64, device=self.device)
-        seen = torch.zeros(len(self.key_points), dtype=torch.bool, device=self.device)
-        poses = self._poses(t)
-        for row, point in enumerate(self.key_points):
-            surface = self.surfaces[point.surface]
+        poses, owners = self._poses(t), self._owners()
+        places = torch.empty((2, 1, len(self.key_points)), dtype=torch.float64, device=self.device)
+        for column, point in enumerate(self.key_points):
             own = torch.tensor(point.own, dtype=torch.float64, device=self.device).view(2, 1, 1)
-            place = surface.place(poses[point.surface], t, own)
-            # A joint lies inside its own object, whose other parts do not hide it.
-            front = self.surfaces[int(self._front(poses, t, place))].owner
-            xy[row] = place.flatten()
-            seen[row] = self._in_frame(place).item() and front == surface.owner
-        return xy.float(), seen
+            places[..., column] = self.surfaces[point.surface].place(poses[point.surface], t, own)[..., 0]
+        # A joint lies inside its own object, whose other parts do not hide it.
+        front = owners[self._front(poses, t, places)[0].long()]
+        mine = owners[[point.surface for point in self.key_points]]
+        return places[:, 0].T.float(), self._in_frame(places)[0] & (front == mine)
 
     def clean(self) -> Scene:
         """The same scene, seen without blur, noise or anything else between it and the picture."""
@@ -223,6 +219,9 @@ class Scene:
     def _in_frame(self, xy: Tensor) -> Tensor:
         edge = torch.tensor([self.size[1] - 1, self.size[0] - 1], device=xy.device).view(2, 1, 1)
         return ((xy >= -_BORDER_SLACK) & (xy <= edge + _BORDER_SLACK)).all(0)
+
+    def _owners(self) -> Tensor:
+        return torch.tensor([surface.owner for surface in self.surfaces], dtype=torch.uint8, device=self.device)
 
     def _grid(self) -> Tensor:
         return pixel_grid(*self.size, device=self.device)

@@ -49,14 +49,13 @@ class ClipTruth:
 
 
 def random_queries(scene: Scene, frames: int, count: int, seed: int) -> Tensor:
-    """Points to follow, in random frames, half of them on objects where there are any.
+    """Points to follow, in random frames; for one half, the first of eight random places that is on an object.
 
     Returns:
         ``(count, 3)`` float32 frame, x, y.
     """
     source = generator(4, seed)
     height, width = scene.size
-    # Several to choose from, of which those on objects come first for one half.
     drawn = torch.rand((count, 8, 2), generator=source) * torch.tensor([width - 1.0, height - 1.0])
     start = torch.randint(0, frames, (count,), generator=source)
     queries = torch.empty((count, 3))
