@@ -168,4 +168,4 @@ def test_pairs_without_truth_are_refused(
 def test_evaluate_prints_a_table(clip_folder: Path, untrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ["evaluate", "flow", "--weights", untrained, "--pairs", clip_folder / "truth", "--iters", 1]
     assert main([str(a) for a in args]) == 0
-    assert "scene_0003" in capsys.readouterr().out
+    assert "source_0003" in capsys.readouterr().out

@@ -30,8 +30,8 @@ def run(made: Path, tmp_path: Path) -> Path:
 
 def test_work_folder_and_store_open_alike(made: Path) -> None:
     opened = open_labels(made)
-    assert list(opened.names.values()) == ["scene_0003.mp4", "scene_0005.mp4"]
-    assert [(opened.names[k.video][6:10], k.frame_a, k.frame_b) for k in opened.keys] == [
+    assert list(opened.names.values()) == ["source_0003.mp4", "source_0005.mp4"]
+    assert [(opened.names[k.video][7:11], k.frame_a, k.frame_b) for k in opened.keys] == [
         (clip, t, t + 1) for clip in ("0003", "0005") for t in range(3)
     ]
     assert opened.store.settings["ceiling"] == 4.0
@@ -67,16 +67,16 @@ def test_videos_that_have_moved(made: Path, run: Path) -> None:
     (run / "labels" / "videos.json").unlink()
     with pytest.raises(LabelError, match=r"2 of 2 labelled videos are not found \(one was never noted\)"):
         open_labels(run)
-    one = run / "clips" / "videos" / "scene_0005.mp4"
-    assert list(open_labels(run, videos=one).names.values()) == ["scene_0005.mp4"]
+    one = run / "clips" / "videos" / "source_0005.mp4"
+    assert list(open_labels(run, videos=one).names.values()) == ["source_0005.mp4"]
     assert len(open_labels(run, videos=run / "clips").keys) == 6
 
 
 def test_a_video_that_has_changed_is_not_the_labelled_one(run: Path) -> None:
     note_videos(run / "labels", run / "index", build_index(run / "clips" / "videos").videos)
     folder = run / "clips" / "videos"
-    shutil.copy(folder / "scene_0005.mp4", folder / "scene_0003.mp4")
-    with pytest.raises(LabelError, match=r"1 of 2 labelled videos are not found \(one was .*scene_0003.mp4\)"):
+    shutil.copy(folder / "source_0005.mp4", folder / "source_0003.mp4")
+    with pytest.raises(LabelError, match=r"1 of 2 labelled videos are not found \(one was .*source_0003.mp4\)"):
         open_labels(run)
 
 

@@ -42,7 +42,7 @@ def test_on_made_data_every_cell_runs_and_draws(in_tmp: Path, capsys: pytest.Cap
     assert len(figures) == 5
     for figure in figures:
         assert figure._repr_png_().startswith(b"\x89PNG")
-    assert "scene_0003.mp4" in capsys.readouterr().out
+    assert "source_0003.mp4" in capsys.readouterr().out
     assert len(names["labels"]) == 16
 
 
