@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--out", type=Path, default=Path("runs/bench"), help="folder of the results")
     chosen = parser.parse_args(arguments)
-    if shared() is None:
+    if shared() is None and any(MEASUREMENTS[name].material for name in chosen.only or MEASUREMENTS):
         print("bench: set REFINE_MOTION_SHARED to the folder of real material", file=sys.stderr)
         return 2
     device = chosen.device

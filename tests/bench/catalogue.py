@@ -11,6 +11,7 @@ from tests.bench import (
     gpu,
     labels_per_second,
     long_video,
+    rendering,
     stored_bytes,
     training_step,
 )
@@ -25,6 +26,7 @@ MEASUREMENTS = {
     "data_module": Measurement(data_module.measure, 45),
     "correlation": Measurement(correlation.measure, 160),
     "long_video": Measurement(long_video.measure, 45),
+    "rendering": Measurement(rendering.measure, 40, material=False),
     "bf16_epe": Measurement(bf16_epe.measure, 5),
     "gpu": Measurement(gpu.measure, 60),
 }

@@ -24,10 +24,12 @@ class Measurement:
     Attributes:
         function: takes ``device``, ``cpu`` or ``cuda``, and ``out``, the folder of the results, as a string.
         seconds: that it takes on two CPU cores.
+        material: whether it needs the folder of real material.
     """
 
     function: Callable[..., list[Row]]
     seconds: int
+    material: bool = True
 
 
 def run(measurements: Mapping[str, Measurement], folder: Path, device: str, only: Collection[str] | None = None) -> int:

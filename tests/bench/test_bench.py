@@ -114,3 +114,12 @@ def test_refuses_without_material(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.delenv("REFINE_MOTION_SHARED", raising=False)
     assert main([]) == 2
     assert "set REFINE_MOTION_SHARED" in capsys.readouterr().err
+
+
+def test_measures_without_material_what_needs_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("REFINE_MOTION_SHARED", raising=False)
+    free = Measurement(trivial.good, 1, material=False)
+    monkeypatch.setattr("tests.bench.__main__.MEASUREMENTS", {"free": free, "bound": GOOD["good"]})
+    assert main(["--only", "free", "bound", "--out", str(tmp_path)]) == 2
+    assert main(["--only", "free", "--device", "cpu", "--out", str(tmp_path)]) == 0
+    assert calls(tmp_path) == 1
