@@ -79,18 +79,12 @@ def _domain(model: FlowModel, name: str, settings: CardSettings) -> dict[str, fl
     return {**_row(len(pairs), epe.compute().item(), zero.compute().item()), "fastest": round(fastest, 1)}
 
 
-class _ZeroFlow:
-    """Says that nothing moves."""
-
-    def flow(self, a: torch.Tensor, b: torch.Tensor, iters: int = 12) -> torch.Tensor:
-        return torch.zeros(len(a), 2, *a.shape[-2:])
-
-
 def _real(model: FlowModel, folder: str, iters: int) -> dict[str, dict[str, float]]:
     # Here, because it wants libraries for pictures that a machine for training need not have.
+    from refine_motion.benchmarks.estimate import ZeroFlow
     from refine_motion.benchmarks.flow_evaluation import evaluate_flow
 
-    table = evaluate_flow(model, folder, against=_ZeroFlow(), iters=iters, progress=False)
+    table = evaluate_flow(model, folder, against=ZeroFlow(), iters=iters, progress=False)
     return {row.name: _row(row.pairs, row.epe, row.epe_against or 0.0) for row in table.rows}
 
 
