@@ -13,6 +13,7 @@ from rich.progress import Progress
 from refine_motion.benchmarks.estimate import ZeroFlow
 from refine_motion.benchmarks.flow_evaluation import evaluate_flow
 from refine_motion.benchmarks.flow_table import FlowTable
+from refine_motion.benchmarks.source_domain import ProceduralPairs
 from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.demo.labels import LabelQuality, label_quality
 from refine_motion.demo.plan import DemoPlan
@@ -129,7 +130,11 @@ def run_demo(plan: DemoPlan, root: Path, say: Callable[[str, str], None]) -> Dem
         "back; what returns to where it started is kept.",
     ):
         label(videos, None, before, folder.run / "labels", settings, accelerator="cpu", filters=FILTERS, num_workers=1)
-    with stage("Refine", f"A copy of the model learns to reproduce the kept labels: {plan.steps} steps."):
+    with stage(
+        "Refine",
+        f"A copy of the model learns to reproduce the kept labels in one look at native size: {plan.steps} steps, "
+        f"{plan.replay_share:.0%} of the samples from the model's own old domain so that it does not forget.",
+    ):
         refined = refine(
             videos,
             None,
@@ -146,6 +151,8 @@ def run_demo(plan: DemoPlan, root: Path, say: Callable[[str, str], None]) -> Dem
             crop=plan.crop,
             batch_size=plan.batch_size,
             num_workers=1,
+            replay=ProceduralPairs(size=plan.size, seed=plan.seed),
+            replay_share=plan.replay_share,
         )
     with stage("Judge", "Both models on the held-out clips, and the labels, by the exact flow."):
         model = load_model(None, before)

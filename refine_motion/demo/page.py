@@ -256,6 +256,8 @@ def own_command(result: DemoResult) -> str:
         f"--model.augment.jitter_probability {plan.jitter:g}",
         "--data.filters.cycle.alpha 0.008 --data.filters.cycle.beta 0.4 --data.filters.colour.max_error 255",
         f"--data.crop '[{plan.crop[0]},{plan.crop[1]}]' --data.batch_size {plan.batch_size}",
+        f"--data.replay ProceduralPairs --data.replay.size '[{plan.size[0]},{plan.size[1]}]' "
+        f"--data.replay_share {plan.replay_share:g}",
         f"--trainer.max_steps {plan.steps} --seed_everything {plan.seed}",
         "--workdir runs/mine",
     ]

@@ -35,6 +35,8 @@ class DemoPlan:
         batch_size: samples of a step.
         learning_rate: peak of the schedule.
         jitter: share of the training samples whose colours change.
+        replay_share: share of the training samples that come from the source domain, with true flow, so that what the
+            model could do before is not forgotten.
 
     Raises:
         ConfigError: too little time for anything to be learnt.
@@ -54,8 +56,9 @@ class DemoPlan:
     iters: int = 8
     crop: tuple[int, int] = (160, 192)
     batch_size: int = 2
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     jitter: float = 0.3
+    replay_share: float = 0.25
 
     def __post_init__(self) -> None:
         if not self.minutes >= LEAST_MINUTES:

@@ -98,8 +98,11 @@ def pretrain_once(
             _save(module, weights, facts)
     else:
         _say(f"finished already: {weights}; measuring it anew")
-    # By one process: the pairs are few.
-    metrics = _measure(weights, facts, card, trainer.strategy.root_device) if trainer.is_global_zero else {}
+    trainer.strategy.barrier()
+    # By every process alike, since metrics wait for those of the others.
+    metrics = measure(load_model(None, weights).to(trainer.strategy.root_device), card)
+    if trainer.is_global_zero:
+        _write(weights, facts, metrics, card)
     return PretrainResult(trainer.max_steps, weights, metrics)
 
 
@@ -202,16 +205,14 @@ def _save(module: PretrainModule, weights: Path, facts: dict[str, Any]) -> None:
     write_state(state, weights, {"model": module.model.name, "facts": facts})
 
 
-def _measure(weights: Path, facts: dict[str, Any], card: CardSettings, device: torch.device) -> dict[str, Any]:
-    """Measure the file as saved, and write what was found beside it."""
-    metrics = measure(load_model(None, weights).to(device), card)
+def _write(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], card: CardSettings) -> None:
+    """Put what was measured beside the weights."""
     folder = weights.parent
     with replacing(folder / "metrics.json") as partial:
         partial.write_text(json.dumps({"facts": facts, **metrics}, indent=1) + "\n", encoding="utf-8")
     with replacing(folder / "MODEL_CARD.md") as partial:
         partial.write_text(model_card(weights, facts, metrics, card), encoding="utf-8")
     _say(f"weights: {weights}\nmodel card: {folder / 'MODEL_CARD.md'}")
-    return metrics
 
 
 def _say(line: str) -> None:
