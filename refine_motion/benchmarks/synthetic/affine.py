@@ -17,4 +17,7 @@ def affine(matrix: Tensor, xy: Tensor) -> Tensor:
     """
     # Not a matrix product: training code lowers the precision of those (TF32, bf16) for the whole process.
     columns = matrix.to(xy)[..., None, None]
-    return columns[..., 0, :, :] * xy[0] + columns[..., 1, :, :] * xy[1] + columns[..., 2, :, :]
+    found = columns[..., 0, :, :] * xy[0]
+    found += columns[..., 1, :, :] * xy[1]
+    found += columns[..., 2, :, :]
+    return found

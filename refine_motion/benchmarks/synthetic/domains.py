@@ -181,7 +181,7 @@ DOMAINS: dict[str, Domain] = {
         Domain(
             "sports",
             "fast players before a panning camera, with motion blur and hard compression",
-            objects=(3, 5),
+            objects=(2, 3),
             kinds={"figure": 1.0},
             radius=(0.14, 0.28),
             style=Style(kinds={"noise": 1.0}, finest=(3.0, 6.0)),

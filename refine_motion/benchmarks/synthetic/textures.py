@@ -47,10 +47,12 @@ class Noise:
         """See :class:`Field`; as many channels as the tables have."""
         cells = affine(self.place, xy)
         corner = cells.floor()
-        part = cells - corner
+        # In place, since this is most of the time of a frame.
+        part = cells.sub_(corner)
+        ease = part * part
+        ease *= part.mul_(-2).add_(3)
         # Bilinear sampling of the lattice at eased coordinates is exactly the noise with eased weights.
-        eased = corner.remainder(_LATTICE) + part * part * (3 - 2 * part)
-        return sample(self.tables, eased).sum(0)
+        return sample(self.tables, corner.remainder_(_LATTICE).add_(ease)).sum(0)
 
 
 @dataclass(frozen=True)

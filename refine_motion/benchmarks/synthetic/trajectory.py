@@ -23,8 +23,8 @@ MOTION_CLASSES = ("left", "right", "up", "down", "clockwise", "anticlockwise", "
 _SHARES = {"clockwise": (0.15, 0.8, 0.05), "grow": (0.15, 0.05, 0.8), "left": (0.9, 0.07, 0.03)}
 _SHARES |= {"anticlockwise": _SHARES["clockwise"], "shrink": _SHARES["grow"], "sway": _SHARES["left"]}
 _SHARES |= dict.fromkeys(("right", "up", "down"), _SHARES["left"])
-# y points down the screen.
-_HEADINGS = {"right": 0.0, "down": 0.5 * math.pi, "left": math.pi, "up": 1.5 * math.pi}
+# Radians from the x axis to the y axis, which points down the screen.
+HEADINGS = {"right": 0.0, "down": 0.5 * math.pi, "left": math.pi, "up": 1.5 * math.pi}
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def random_trajectory(
         heading = uniform(source, 0, 2 * math.pi)
     else:
         translation, rotation, zoom = (share * speed for share in _SHARES[motion])
-        heading = _HEADINGS.get(motion, uniform(source, 0, 2 * math.pi)) + uniform(source, -0.4, 0.4)
+        heading = HEADINGS.get(motion, uniform(source, 0, 2 * math.pi)) + uniform(source, -0.4, 0.4)
     # What an object mostly does it does steadily; the rest comes and goes.
     steady = {name: 0.75 if motion in classes else None for name, classes in _STEADY.items()}
     if motion == "sway":

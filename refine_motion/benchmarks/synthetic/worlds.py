@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import torch
 from torch import Generator
@@ -15,6 +17,7 @@ from refine_motion.benchmarks.synthetic.scene import KeyPoint, Scene
 from refine_motion.benchmarks.synthetic.surface import Shadow, Surface
 from refine_motion.benchmarks.synthetic.textures import random_texture
 from refine_motion.benchmarks.synthetic.trajectory import (
+    HEADINGS,
     LARGEST_SCALE,
     MOTION_CLASSES,
     Trajectory,
@@ -66,7 +69,7 @@ def random_scene(
 
     shadow = _random_shadow(source, min(size)) if uniform(source, 0, 1) < of.shadows else None
     kind = choice(source, of.kinds)
-    surfaces, points, motion = [ground], list[KeyPoint](), None
+    surfaces, points, motion_class = [ground], list[KeyPoint](), None
     count = integer(source, *of.objects)
     # Farther ones lie behind nearer ones.
     depths = sorted((uniform(source, 1.0, max(1.0, 0.8 * of.depth)) for _ in range(count)), reverse=True)
@@ -90,6 +93,8 @@ def random_scene(
         made = random_object(
             source, looks, kind if of.alike else choice(source, of.kinds), place, of.style, shadow, device
         )
+        if is_main:
+            motion_class = _seen_class(motion, made.surfaces[0].trajectories[0], camera, frames)
         points += [replace(point, surface=point.surface + len(surfaces)) for point in made.key_points]
         surfaces += made.surfaces
     blurred = uniform(source, 0, 1) < of.blur
@@ -101,10 +106,26 @@ def random_scene(
         of.looks(source),
         shutter=uniform(source, 0.2, 0.6) if blurred else 0.0,
         exposures=_EXPOSURES if blurred else 1,
-        motion_class=motion,
+        motion_class=motion_class,
         key_points=tuple(points),
         device=device,
     )
+
+
+def _seen_class(motion: str, path: Trajectory, camera: Trajectory, frames: int) -> str:
+    """The class of a motion as it turned out.
+
+    Where an object wanders off to is limited along each axis, a swing may be longer than the clip, and the camera
+    turns: translations are named by what is seen of them, upright in the middle of the clip.
+    """
+    if motion not in (*HEADINGS, "sway"):
+        return motion
+    places = [complex(path.x(t), path.y(t)) for t in range(frames)]
+    net = places[-1] - places[0]
+    if abs(net) < 0.5 * sum(abs(after - before) for before, after in pairwise(places)):
+        return "sway"
+    heading = cmath.phase(net) - camera.angle((frames - 1) / 2)
+    return max(HEADINGS, key=lambda name: math.cos(heading - HEADINGS[name]))
 
 
 def _flow(source: Generator, of: Domain, size: tuple[int, int], speed: float) -> Warp | None:
