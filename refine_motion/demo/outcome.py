@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from refine_motion.demo.job import DemoResult
 from refine_motion.demo.page import result_rows
 
 
-def outcome(result: DemoResult) -> Table:
+def outcome(result: DemoResult) -> Group:
     """Error before and after on each held-out clip, what the labels are like, and the time of each stage."""
     plan, quality = result.plan, result.labels
     table = Table(title=f"{plan.domain}, seed {plan.seed}: end-point error on held-out clips, {plan.iters} iterations")
@@ -22,8 +24,9 @@ def outcome(result: DemoResult) -> Table:
         if number == len(rows) - 1:
             table.add_section()
     times = ", ".join(f"{title.lower()} {seconds:.0f} s" for title, seconds in result.seconds.items())
-    table.caption = (
-        f"labels: {quality.kept_share:.1%} of the pixels kept, with an error of {quality.error:.3f} px "
-        f"where the motion is {quality.speed:.2f} px\n{times}; in all {sum(result.seconds.values()):.0f} s"
+    labels = (
+        f"labels: {quality.kept_share:.1%} of the pixels kept, with an error of {quality.error:.3f} px where the motion is "
+        f"{quality.speed:.2f} px"
     )
-    return table
+    # Below the table and not its caption, which would be broken at the table's width.
+    return Group(table, Text(labels), Text(f"time: {times}; in all {sum(result.seconds.values()):.0f} s"))

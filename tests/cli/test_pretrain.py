@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +97,17 @@ def test_the_configurations_are_whole(name: str, capsys: pytest.CaptureFixture[s
     assert config["trainer"]["default_root_dir"] == config["trainer"]["logger"]["init_args"]["save_dir"] == "x"
     assert config["trainer"]["gradient_clip_val"] == 1.0
     assert config["data"]["stages"][-1]["start"] < config["trainer"]["max_steps"]
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_stream(tmp_path: Path) -> None:
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.held_out", "3"]
+    for more in (["--trainer.max_time", '{"milliseconds": 1}'], []):
+        line = [sys.executable, "-m", "refine_motion", *command(tmp_path, *two, *more)]
+        subprocess.run(line, check=True, timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    # Four steps of two samples in each process.
+    assert found["facts"]["samples"] == 16
+    assert found["facts"]["settings"]["processes"] == 2
+    assert found["domains"]["source"]["pairs"] == 1
+    assert (tmp_path / "MODEL_CARD.md").is_file()

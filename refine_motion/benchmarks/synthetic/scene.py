@@ -53,7 +53,7 @@ class Scene:
         shake: of the picture as a whole, in pixels, whatever the depth.
         looks: what stands between the scene and the picture, in the order of the light.
         shutter: share of the time between two frames for which it is open, around the frame's own time.
-        exposures: instants that are averaged for motion blur; 1 has none.
+        exposures: instants that are averaged for motion blur, an odd number; 1 has none.
         motion_class: what the main object, the last one, mostly does, one of
             :data:`refine_motion.benchmarks.synthetic.trajectory.MOTION_CLASSES`; None where nothing is said.
         key_points: named points of objects.

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from refine_motion.benchmarks.synthetic.domains import domain as find_domain
 from refine_motion.benchmarks.synthetic.draw import generator
 from refine_motion.benchmarks.synthetic.worlds import random_scene
 
@@ -20,6 +21,9 @@ class FlowPairs(Dataset[dict[str, Tensor]]):
         seed: any integer.
         domain: name in :data:`refine_motion.benchmarks.synthetic.domains.DOMAINS`.
         device: where pairs are made and stay.
+
+    Raises:
+        ConfigError: there is no such domain.
     """
 
     def __init__(
@@ -35,7 +39,7 @@ class FlowPairs(Dataset[dict[str, Tensor]]):
         self.size = size
         self.max_speed = max_speed
         self.seed = seed
-        self.domain = domain
+        self.domain = find_domain(domain).name
         self.device = device
 
     def __len__(self) -> int:
@@ -51,7 +55,6 @@ class FlowPairs(Dataset[dict[str, Tensor]]):
 
         Raises:
             IndexError: ``index`` is not in ``0..length - 1``.
-            ConfigError: there is no such domain.
         """
         if not 0 <= index < self.length:
             raise IndexError(f"index {index} is outside of 0..{self.length - 1}")
