@@ -25,8 +25,8 @@ def outcome(result: DemoResult) -> Group:
             table.add_section()
     times = ", ".join(f"{title.lower()} {seconds:.0f} s" for title, seconds in result.seconds.items())
     labels = (
-        f"labels: {quality.kept_share:.1%} of the pixels kept, with an error of {quality.error:.3f} px where the motion is "
-        f"{quality.speed:.2f} px"
+        f"labels: {quality.kept_share:.1%} of the pixels kept, with an error of {quality.error:.3f} px where the "
+        f"motion is {quality.speed:.2f} px"
     )
     # Below the table and not its caption, which would be broken at the table's width.
     return Group(table, Text(labels), Text(f"time: {times}; in all {sum(result.seconds.values()):.0f} s"))

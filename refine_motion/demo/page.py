@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import platform
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,17 +250,17 @@ def own_command(result: DemoResult) -> str:
     plan = result.plan
     lines = [
         "refine-motion fit --config configs/refine/flow_cpu.yaml",
-        "--data.videos my_videos/",
-        f"--model.weights {plan.weights}",
+        "--data.videos my_videos/ --workdir runs/mine",
+        f"--model.weights {shlex.quote(plan.weights)}",
         f"--label.iters {plan.label_iters} --label.scale {plan.label_scale:g}",
-        f"--model.iters {plan.iters} --model.learning_rate {plan.learning_rate:g} "
+        f"--model.iters {plan.iters} --model.learning_rate {plan.learning_rate:g}",
         f"--model.augment.jitter_probability {plan.jitter:g}",
-        "--data.filters.cycle.alpha 0.008 --data.filters.cycle.beta 0.4 --data.filters.colour.max_error 255",
+        "--data.filters.cycle.alpha 0.008 --data.filters.cycle.beta 0.4",
+        "--data.filters.colour.max_error 255",
         f"--data.crop '[{plan.crop[0]},{plan.crop[1]}]' --data.batch_size {plan.batch_size}",
-        f"--data.replay ProceduralPairs --data.replay.size '[{plan.size[0]},{plan.size[1]}]' "
-        f"--data.replay_share {plan.replay_share:g}",
+        f"--data.replay ProceduralPairs --data.replay_share {plan.replay_share:g}",
+        f"--data.replay.size '[{plan.size[0]},{plan.size[1]}]'",
         f"--trainer.max_steps {plan.steps} --seed_everything {plan.seed}",
-        "--workdir runs/mine",
     ]
     return " \\\n  ".join(lines)
 
@@ -280,7 +281,10 @@ def _how(result: DemoResult) -> Section:
     return Section(
         "How this was made",
         blocks=[
-            Command(f"refine-motion demo --domain {plan.domain} --minutes {plan.minutes:g} --seed {plan.seed}"),
+            Command(
+                f"refine-motion demo --domain {plan.domain} --minutes {plan.minutes:g} --seed {plan.seed} "
+                f"--weights {shlex.quote(plan.weights)}"
+            ),
             Facts(
                 {
                     **steps,
