@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from refine_motion.demo.job import DemoResult
@@ -90,15 +91,20 @@ def domain_table(scores: Sequence[DomainScore]) -> Table:
     by_domain: dict[str, list[DomainScore]] = defaultdict(list)
     for one in scores:
         by_domain[one.domain].append(one)
-    table = Table(title="End-point error on held-out clips of each domain, px", caption="mean over the seeds")
-    table.add_column("domain")
-    for heading in ("zero flow", "before", "after", "change", "of each seed", "kept", "label error", "time"):
+    table = Table(
+        title="End-point error on held-out clips of each domain, px",
+        caption="zero: of zero flow; kept and label: share of the pixels with a label, and its error. Means over seeds.",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("domain", no_wrap=True)
+    for heading in ("zero", "before", "after", "change", "each seed", "kept", "label", "time"):
         table.add_column(heading, justify="right")
     for name, members in by_domain.items():
         table.add_row(name, *_cells(members), f"{statistics.mean(one.seconds for one in members):.0f} s")
     changes = [statistics.mean(one.change for one in members) for members in by_domain.values()]
     table.add_section()
-    table.add_row("mean change", "", "", "", f"{statistics.mean(changes):+.1%}", "", "", "", "", style="bold")
+    table.add_row("mean", "", "", "", f"{statistics.mean(changes):+.1%}", "", "", "", "", style="bold")
     return table
 
 
