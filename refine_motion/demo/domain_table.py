@@ -93,7 +93,7 @@ def domain_table(scores: Sequence[DomainScore]) -> Table:
         by_domain[one.domain].append(one)
     table = Table(
         title="End-point error on held-out clips of each domain, px",
-        caption="zero: of zero flow; kept and label: share of the pixels with a label, and its error. Means over seeds.",
+        caption="zero: of zero flow; kept and label: share of labelled pixels, and their error. Means over seeds.",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
