@@ -66,9 +66,9 @@ def write_page(result: DemoResult, path: Path) -> Path:
     verdict = "lower" if after < before else "higher"
     page = Page(
         title=f"A motion model refined on {plan.domain.replace('_', ' ')} videos",
-        lead=f"A {result_model(result)} that had never seen this domain ({domain(plan.domain).about}) was refined on "
-        f"{plan.clips} unlabelled clips. On {plan.held_out} other clips with exact ground truth, which training never "
-        f"saw, its mean error is {abs(result.change):.1%} {verdict} than before.",
+        lead=f"A {_network(result)} was refined on {plan.clips} unlabelled clips ({domain(plan.domain).about}). On "
+        f"{plan.held_out} other clips with exact ground truth, which training never saw, its mean error is "
+        f"{abs(result.change):.1%} {verdict} than before.",
     )
     page.add(
         KeyFigures(
@@ -88,7 +88,7 @@ def write_page(result: DemoResult, path: Path) -> Path:
     return page.write(path)
 
 
-def result_model(result: DemoResult) -> str:
+def _network(result: DemoResult) -> str:
     """The refined model in words."""
     return "RAFT-small" if load_model(None, result.before).name == "raft_small" else "flow model"
 
