@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 _POINTS = 4000
-_HYPOTHESES, _SCORED = 256, 1000
-# Flow of one motion agrees about as well as this; finer differences do not tell motions apart.
-_NOISE = 0.25
+_HYPOTHESES, _SCORED = 256, 600
+# Flow of one motion agrees about as well as this, in pixels; finer differences do not tell motions apart.
+_NOISE = 0.5
 _STEPS = 8
-# The scale is that of the third which agrees best, so that the group need not be a majority; of a Gaussian in two
+# Scales are those of the third which agrees best, so that the group need not be a majority; of a Gaussian in two
 # dimensions, a third is shorter than this many standard deviations of a component.
 _THIRD, _THIRD_LENGTH = 1 / 3, 0.9005
 _CUT = 5.0
@@ -75,8 +75,11 @@ def _fit(points: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
     hypotheses = torch.cat((translation[None], _three_point_fits(points, target, generator)))
     few = _spread(len(points), _SCORED, generator)
     distance = (points[few] @ hypotheses - target[few]).square().sum(dim=2)
-    # A sum of logarithms: it counts who agrees, and how well, and hardly by how much the others disagree.
-    solution = hypotheses[(distance + _NOISE**2).log().sum(dim=1).argmin()]
+    # How well the best hypothesis fits its third of the points tells what agreement is, under parallax too. The score
+    # then counts who agrees; by how much the others do not must not matter, or a shear between two motions would win.
+    third = distance.kthvalue(1 + int(_THIRD * (len(few) - 1)), dim=1).values
+    agreement = third.min().clamp(min=_NOISE**2)
+    solution = hypotheses[(distance / (distance + agreement)).sum(dim=1).argmin()]
     for _ in range(_STEPS):
         error = (points @ solution - target).square().sum(dim=1).sqrt()
         limit = _CUT * max(error.quantile(_THIRD).item() / _THIRD_LENGTH, _LEAST_SCALE)
@@ -86,11 +89,9 @@ def _fit(points: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _three_point_fits(points: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
-    """``(K, 3, 2)``: the half of all drawn triples that span most, which tell most and rarely lie on one object."""
+    """``(K, 3, 2)`` exact fits of random triples that span an area."""
     triples = torch.randint(len(points), (_HYPOTHESES, 3), generator=generator)
-    area = torch.linalg.det(points[triples]).abs()
-    largest = area.sort(descending=True, stable=True).indices[: _HYPOTHESES // 2]
-    triples = triples[largest[area[largest] > 1e-9]]
+    triples = triples[torch.linalg.det(points[triples]).abs() > 1e-9]
     return torch.linalg.solve(points[triples], target[triples])
 
 

@@ -57,6 +57,19 @@ def test_the_larger_of_three_groups_wins_without_a_majority() -> None:
     assert farthest(fit_dominant_motion(xy, flow, SIZE), CAMERA) < 0.05
 
 
+@pytest.mark.parametrize("edges", [(100, 200), (80, 140), (90, 150)])
+def test_a_shear_between_the_motions_of_bands_does_not_win(edges: tuple[int, int]) -> None:
+    # The first band is the largest, and a shear comes within a few pixels of two of them at once.
+    xy = picture()
+    flow = torch.zeros_like(xy)
+    flow[xy[:, 0] >= edges[0], 0] = 9.0
+    flow[xy[:, 0] >= edges[1], 0] = 20.0
+    found = affine_flow(fit_dominant_motion(xy, flow, SIZE), xy)
+    agreeing = (found - flow).norm(dim=1) < 1e-3
+    sizes = [(xy[:, 0] < edges[0]).sum(), ((xy[:, 0] >= edges[0]) & (xy[:, 0] < edges[1])).sum()]
+    assert agreeing.sum() == max(sizes)
+
+
 def test_an_object_that_is_fast_in_the_image_is_no_more_an_outlier_than_a_slow_one() -> None:
     # The story of a camera that follows an animal: the world rushes by, the animal hardly moves.
     xy, source = picture(), torch.Generator().manual_seed(0)
