@@ -17,7 +17,7 @@ from refine_motion.benchmarks.source_domain import ProceduralPairs
 from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.demo.labels import LabelQuality, label_quality
 from refine_motion.demo.plan import DemoPlan
-from refine_motion.labels.select import CycleRule, LabelFilter
+from refine_motion.labels.select import CycleRule, LabelRule
 from refine_motion.labels.teacher import LabelSettings
 from refine_motion.models.load import load_model
 from refine_motion.models.weights import locate_weights
@@ -27,7 +27,7 @@ from refine_motion.refine.run import RefineResult
 
 # Noise and compression alone exceed the paper's colour rule, so the cycle decides: by four times the paper's rule, all
 # that is stored.
-FILTERS: dict[str, LabelFilter] = {"cycle": CycleRule(alpha=0.008, beta=0.4)}
+FILTERS: dict[str, LabelRule] = {"cycle": CycleRule(alpha=0.008, beta=0.4)}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from refine_motion.benchmarks.synthetic.clip import clip_name
 from refine_motion.benchmarks.synthetic.worlds import random_scene
 from refine_motion.demo.plan import DemoPlan
-from refine_motion.labels.select import LabelFilter, select
+from refine_motion.labels.select import LabelRule, select
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.video.content import content_key
 
@@ -32,7 +32,7 @@ class LabelQuality:
 
 
 def label_quality(
-    plan: DemoPlan, videos: Path, store: LabelStore, filters: Mapping[str, LabelFilter], per_clip: int = 3
+    plan: DemoPlan, videos: Path, store: LabelStore, filters: Mapping[str, LabelRule], per_clip: int = 3
 ) -> LabelQuality:
     """Compare some labels of every clip with the exact flow of its scene.
 
@@ -50,7 +50,7 @@ def label_quality(
         for number in range(per_clip):
             t = (2 * number + 1) * (plan.frames - 1) // (2 * per_clip)
             label = store.read(PairKey(key, t, t + 1))
-            flow, known = label.dense(select(list(filters.values()), label.evidence, seed=0))
+            flow, known = label.dense(select(list(filters.values()), label, seed=0) > 0)
             truth, mask = scene.flow(t, t + 1)[0], known[0]
             pixels += mask.numel()
             kept += int(mask.sum())

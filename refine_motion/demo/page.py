@@ -187,7 +187,7 @@ def _labels(result: DemoResult) -> Section:
     frames, kept_flows = [], []
     for t in range(plan.frames - 1):
         label = result.refined.store.read(PairKey(key, t, t + 1))
-        kept_flows.append(label.dense(select(list(FILTERS.values()), label.evidence, seed=0)))
+        kept_flows.append(label.dense(select(list(FILTERS.values()), label, seed=0) > 0))
     max_speed = max(length(flow[None]).max().item() for flow, _ in kept_flows)
     for t, (flow, kept) in enumerate(kept_flows):
         frame = torch.from_numpy(pictures[t]).permute(2, 0, 1)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from refine_motion.video.reader import read_frames
 from refine_motion.video.sources import natural_sort
 
 _NOTE = "videos.json"
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,10 @@ class OpenedLabels:
         return {key: self.store.read(key) for key in evenly(self.keys, most)}
 
 
-def evenly(keys: Sequence[PairKey], most: int) -> list[PairKey]:
-    """At most ``most`` of the keys (at least 1), from the middles of equal stretches."""
-    count = min(most, len(keys))
-    return [keys[(2 * number + 1) * len(keys) // (2 * count)] for number in range(count)]
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """At most ``most`` of the items (at least 1), from the middles of equal stretches."""
+    count = min(most, len(items))
+    return [items[(2 * number + 1) * len(items) // (2 * count)] for number in range(count)]
 
 
 def note_videos(root: str | Path, index: str | Path, videos: Iterable[VideoInfo]) -> Path:

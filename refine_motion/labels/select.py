@@ -1,29 +1,77 @@
-"""Which stored labels to train on: filters that are applied when labels are read, so that a sweep re-labels nothing."""
+"""Which stored labels to train on, and how much each counts: rules applied when labels are read.
+
+A sweep over them re-labels nothing. Rules that look at one entry at a time are filters over its evidence; those that
+balance groups of labels, or bring dropped ones back, see the whole label and the weights that the rules before them
+left. The order is that of the configuration.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
+from refine_motion.labels.codec import FlowLabel
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold
 from refine_motion.types import Evidence
 
+# Inner edges of the bins in which speeds are counted and balanced, in pixels.
+SPEED_EDGES = (1.0, 5.0, 10.0, 20.0, 40.0)
 
-class LabelFilter(ABC):
-    """Keeps some entries of any shape of evidence."""
+
+class LabelRule(ABC):
+    """Changes the weights of a pair's labels."""
+
+    @property
+    def looseness(self) -> float:
+        """Up to how many times the paper's cycle rule it wants labels to be stored; 0 where it asks for none."""
+        return 0.0
 
     @abstractmethod
-    def __call__(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+        """The new weights, ``(N,)`` float32; 0 drops a label, and 1 is what one weighs before any rule.
+
+        Args:
+            label: all stored labels of the pair.
+            weight: ``(N,)`` float32 that the rules before this one left; not changed in place.
+            generator: source of randomness on the CPU, seeded by the pair.
+        """
+
+    def prepare(self, labels: Sequence[FlowLabel], weights: Sequence[Tensor]) -> LabelRule:
+        """The rule for one video, for those that learn something of it first; the same rule by default.
+
+        Args:
+            labels: some labels of the video.
+            weights: of each, what the rules before this one left.
+        """
+        return self
+
+
+class LabelFilter(LabelRule):
+    """Keeps some entries of any shape of evidence and drops the others."""
+
+    @abstractmethod
+    def keep(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         """True where an entry is kept, in the shape of the evidence.
 
         Args:
             evidence: what is known of each entry.
             generator: source of randomness on the CPU, seeded by the pair.
         """
+
+    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+        """See :class:`LabelRule`; the filter sees only what the rules before it kept."""
+        kept = (weight > 0).nonzero().flatten()
+        dropped = kept[~self.keep(label.evidence[kept], generator)]
+        return weight.index_fill(0, dropped, 0.0)
+
+
+def cycle_ratio(evidence: Evidence) -> Tensor:
+    """Cycle error over the threshold of the paper's rule, in the shape of the evidence: kept by that rule up to 1."""
+    return evidence.cycle_error / cycle_threshold(evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA)
 
 
 class CycleRule(LabelFilter):
@@ -44,7 +92,7 @@ class CycleRule(LabelFilter):
         """How many times the paper's rule this one is, by its looser part."""
         return max(self.alpha / PAPER_ALPHA, self.beta / PAPER_BETA)
 
-    def __call__(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+    def keep(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         """See :class:`LabelFilter`."""
         threshold = cycle_threshold(evidence.speed, evidence.backward_speed, self.alpha, self.beta)
         return evidence.cycle_error <= threshold
@@ -62,9 +110,27 @@ class ColourRule(LabelFilter):
             raise ConfigError(f"ColourRule: max_error must be positive, got {max_error}")
         self.max_error = max_error
 
-    def __call__(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+    def keep(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         """See :class:`LabelFilter`."""
         return evidence.colour_error < self.max_error
+
+
+class SpreadRule(LabelFilter):
+    """Views of the teacher that disagree by at most ``alpha |f| + beta`` pixels.
+
+    Args:
+        alpha: share of the speed.
+        beta: pixels.
+    """
+
+    def __init__(self, alpha: float = 0.02, beta: float = 0.5):
+        if alpha < 0 or beta < 0:
+            raise ConfigError(f"SpreadRule: alpha and beta must not be negative, got {alpha} and {beta}")
+        self.alpha, self.beta = alpha, beta
+
+    def keep(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+        """See :class:`LabelFilter`."""
+        return evidence.spread <= self.alpha * evidence.speed + self.beta  # type: ignore[attr-defined]
 
 
 class MinSpeed(LabelFilter):
@@ -79,7 +145,7 @@ class MinSpeed(LabelFilter):
             raise ConfigError(f"MinSpeed: pixels must not be negative, got {pixels}")
         self.pixels = pixels
 
-    def __call__(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+    def keep(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         """See :class:`LabelFilter`."""
         return evidence.speed >= self.pixels
 
@@ -92,14 +158,12 @@ class SpeedStratifiedCap(LabelFilter):
         edges: inner bin edges in pixels, ascending; n edges make n + 1 bins.
     """
 
-    def __init__(self, per_bin: int, edges: Sequence[float] = (1.0, 5.0, 10.0, 20.0, 40.0)):
+    def __init__(self, per_bin: int, edges: Sequence[float] = SPEED_EDGES):
         if per_bin < 1:
             raise ConfigError(f"SpeedStratifiedCap: per_bin must be at least 1, got {per_bin}")
-        if list(edges) != sorted(set(edges)):
-            raise ConfigError(f"SpeedStratifiedCap: edges must ascend, got {list(edges)}")
-        self.per_bin, self.edges = per_bin, list(edges)
+        self.per_bin, self.edges = per_bin, ascending("SpeedStratifiedCap", edges)
 
-    def __call__(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+    def keep(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         """See :class:`LabelFilter`."""
         speed = evidence.speed.flatten()
         bins = torch.bucketize(speed, torch.tensor(self.edges), right=True)
@@ -111,27 +175,59 @@ class SpeedStratifiedCap(LabelFilter):
         return keep.view(evidence.speed.shape)
 
 
-def select(filters: Sequence[LabelFilter], evidence: Evidence, seed: int) -> Tensor:
-    """Apply the filters in order; each sees only what those before it kept.
+class SoftWeight(LabelRule):
+    """Weight times ``exp(-(e / tau)^2)`` with the cycle error ``e`` over the threshold of the paper's rule.
 
     Args:
-        filters: filters to apply; none keeps everything.
-        evidence: fields ``(N,)``.
+        tau: multiple of the paper's rule at which a label counts ``1/e`` of a perfect one.
+    """
+
+    def __init__(self, tau: float = 1.0):
+        if tau <= 0:
+            raise ConfigError(f"SoftWeight: tau must be positive, got {tau}")
+        self.tau = tau
+
+    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+        """See :class:`LabelRule`."""
+        return weight * torch.exp(-(cycle_ratio(label.evidence) / self.tau).square())
+
+
+def ascending(rule: str, edges: Sequence[float]) -> list[float]:
+    """Bin edges as a list.
+
+    Raises:
+        ConfigError: they do not ascend; it names the rule.
+    """
+    if list(edges) != sorted(set(edges)):
+        raise ConfigError(f"{rule}: edges must ascend, got {list(edges)}")
+    return list(edges)
+
+
+def weights_in_turn(rules: Sequence[LabelRule], label: FlowLabel, seed: int) -> Iterator[Tensor]:
+    """Weights ``(N,)`` before any rule, all 1, and after each in turn; see :func:`select`."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = torch.ones(len(label.flow))
+    yield weight
+    for rule in rules:
+        weight = rule(label, weight, generator)
+        yield weight
+
+
+def select(rules: Sequence[LabelRule], label: FlowLabel, seed: int) -> Tensor:
+    """Apply the rules in order.
+
+    Args:
+        rules: rules to apply; none gives every label the weight 1.
+        label: the stored labels of a pair.
         seed: makes the random choice of a cap repeatable.
 
     Returns:
-        ``(N,)`` bool.
+        ``(N,)`` float32 weights, 0 where a label is dropped.
     """
-    generator = torch.Generator().manual_seed(seed)
-    if not filters:
-        return torch.ones(evidence.speed.shape, dtype=torch.bool)
-    # A copy, because what a filter returned may be its own.
-    keep = filters[0](evidence, generator).clone()
-    for chosen in filters[1:]:
-        keep[keep.clone()] = chosen(evidence[keep], generator)
-    return keep
+    *_, weight = weights_in_turn(rules, label, seed)
+    return weight
 
 
-def paper_filters() -> dict[str, LabelFilter]:
+def paper_filters() -> dict[str, LabelRule]:
     """The flow filters of arXiv 2401.00850 under the names that the configurations give them."""
     return {"cycle": CycleRule(), "colour": ColourRule()}

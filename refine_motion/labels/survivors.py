@@ -10,9 +10,8 @@ import torch
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.codec import FlowLabel
-from refine_motion.labels.select import LabelFilter, select
+from refine_motion.labels.select import LabelRule, cycle_ratio, select
 from refine_motion.labels.store import PairKey
-from refine_motion.labels.yields import cycle_ratio
 
 Measure = Literal["cycle", "colour"]
 # A step of the stored cycle error at the paper's threshold.
@@ -40,7 +39,7 @@ class Survivor:
 
 def worst_survivors(
     labels: Mapping[PairKey, FlowLabel],
-    filters: Sequence[LabelFilter],
+    filters: Sequence[LabelRule],
     by: Measure = "cycle",
     count: int = 6,
     apart: int = 32,
@@ -67,7 +66,7 @@ def worst_survivors(
     found: list[tuple[float, Survivor]] = []
     per_pair = -(-count // max(len(labels), 1))
     for key, label in labels.items():
-        kept = label.keep(select(filters, label.evidence, seed=0))
+        kept = label.keep(select(filters, label, seed=0) > 0)
         ratio, error = cycle_ratio(kept.evidence), kept.evidence.colour_error
         first, second = (ratio, kept.evidence.cycle_error) if by == "cycle" else (error, ratio)
         # The whole part is the level of the first measure, the rest orders by the second.

@@ -83,16 +83,3 @@ def thin_out(planned: Sequence[PairWindow], max_pairs: int) -> list[PairWindow]:
         room -= len(window.pairs)
         chosen.append(window)
     return chosen
-
-
-def split_windows(planned: Sequence[PairWindow], holdout: float) -> tuple[list[PairWindow], list[PairWindow]]:
-    """Training windows and held-out ones, the latter spread evenly.
-
-    Args:
-        planned: all windows.
-        holdout: share to hold out, in [0, 1); if positive at least one window, but never the only one.
-    """
-    count = min(max(1, round(holdout * len(planned))), len(planned) - 1) if holdout > 0 else 0
-    held = {(2 * number + 1) * len(planned) // (2 * count) for number in range(count)}
-    training = [window for number, window in enumerate(planned) if number not in held]
-    return training, [window for number, window in enumerate(planned) if number in held]

@@ -13,18 +13,12 @@ from torch import Tensor
 
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.opened import OpenedLabels, evenly
-from refine_motion.labels.select import CycleRule, LabelFilter, select
-from refine_motion.labels.summary import SPEED_EDGES
-from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold
-from refine_motion.types import Evidence
+from refine_motion.labels.select import SPEED_EDGES, CycleRule, LabelRule, select
+from refine_motion.labels.weighted import WeightedLabels
+from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA
 
 _POINTS = 9
 _PER_VIDEO = 8
-
-
-def cycle_ratio(evidence: Evidence) -> Tensor:
-    """Cycle error over the threshold of the paper's rule, in the shape of the evidence: kept by that rule up to 1."""
-    return evidence.cycle_error / cycle_threshold(evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA)
 
 
 @dataclass(frozen=True)
@@ -34,7 +28,7 @@ class YieldCurve:
     Attributes:
         scales: ``(S,)`` multiples of the paper's rule, ascending.
         shares: ``(S, B)`` kept pixels of each speed bin over all pixels of the frames, 0..1; the bins are those of
-            ``refine_motion.labels.summary.SPEED_EDGES``.
+            ``refine_motion.labels.select.SPEED_EDGES``.
     """
 
     scales: Tensor
@@ -46,7 +40,7 @@ class YieldCurve:
         return self.shares / self.shares.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
 
 
-def yield_curve(labels: Iterable[FlowLabel], filters: Sequence[LabelFilter], ceiling: float = 4.0) -> YieldCurve:
+def yield_curve(labels: Iterable[FlowLabel], filters: Sequence[LabelRule], ceiling: float = 4.0) -> YieldCurve:
     """Try the cycle rule from a quarter of the paper's, or less, up to what is stored.
 
     Args:
@@ -61,12 +55,12 @@ def yield_curve(labels: Iterable[FlowLabel], filters: Sequence[LabelFilter], cei
     for label in labels:
         pixels += label.size[0] * label.size[1]
         for row, scale in zip(kept, scales.tolist(), strict=True):
-            mask = select(_with_cycle_rule(filters, scale), label.evidence, seed=0)
-            row += _per_speed(label.evidence.speed[mask])
+            weight = select(_with_cycle_rule(filters, scale), label, seed=0)
+            row += _per_speed(label.evidence.speed[weight > 0])
     return YieldCurve(scales, kept / max(pixels, 1))
 
 
-def _with_cycle_rule(filters: Sequence[LabelFilter], scale: float) -> list[LabelFilter]:
+def _with_cycle_rule(filters: Sequence[LabelRule], scale: float) -> list[LabelRule]:
     rule = CycleRule(PAPER_ALPHA * scale, PAPER_BETA * scale)
     if not any(isinstance(one, CycleRule) for one in filters):
         return [rule, *filters]
@@ -96,22 +90,23 @@ class VideoYield:
     bytes: int
 
 
-def video_yields(opened: OpenedLabels, filters: Sequence[LabelFilter]) -> dict[str, VideoYield]:
+def video_yields(opened: OpenedLabels, filters: Sequence[LabelRule]) -> dict[str, VideoYield]:
     """Yield of every video by its content key; shares and speed are measured on up to 8 evenly spaced pairs of each.
 
     Raises:
         LabelError: a label is damaged.
     """
     found = {}
+    weighted = WeightedLabels(opened.store, filters, opened.keys)
     for video in opened.videos:
         keys = [key for key in opened.keys if key.video == video]
         pixels = stored = 0
         speeds = []
         for key in evenly(keys, _PER_VIDEO):
-            label = opened.store.read(key)
+            label, weight = weighted.read(key)
             pixels += label.size[0] * label.size[1]
-            stored += len(label.index)
-            speeds.append(label.evidence.speed[select(filters, label.evidence, seed=0)])
+            stored += len(label.flow)
+            speeds.append(label.evidence.speed[weight > 0])
         kept = torch.cat(speeds)
         found[video] = VideoYield(
             pairs=len(keys),

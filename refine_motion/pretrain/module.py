@@ -110,7 +110,7 @@ class PretrainModule(LightningModule):
         """
         flows = self.model.flow_sequence(batch["image_a"], batch["image_b"], batch.get("iters", self.iters))
         truth = batch["flow"]
-        loss = sequence_loss(flows, truth, torch.ones_like(truth[:, :1], dtype=torch.bool), GAMMA)
+        loss = sequence_loss(flows, truth, torch.ones_like(truth[:, :1]), GAMMA)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(truth), sync_dist=True)
         return loss
 

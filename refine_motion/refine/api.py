@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.select import LabelFilter
+from refine_motion.labels.select import LabelRule
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.models.load import load_model
@@ -65,7 +65,7 @@ def refine(
     iters: int = 12,
     learning_rate: float = 1e-4,
     augment: Augmentation = Augmentation(),  # noqa: B008  (frozen)
-    filters: dict[str, LabelFilter] | None = None,
+    filters: dict[str, LabelRule] | None = None,
     settings: LabelSettings = LabelSettings(),  # noqa: B008  (frozen)
     seed: int = 0,
     accelerator: str = "auto",

@@ -99,7 +99,7 @@ class PairAugmenter:
 
     @torch.no_grad()
     def __call__(
-        self, image_a: Tensor, image_b: Tensor, flow: Tensor, valid: Tensor, seeds: list[int]
+        self, image_a: Tensor, image_b: Tensor, flow: Tensor, weight: Tensor, seeds: list[int]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Augment a batch.
 
@@ -107,7 +107,7 @@ class PairAugmenter:
             image_a: ``(B, 3, H, W)``, 0..255.
             image_b: ``(B, 3, H, W)``, 0..255.
             flow: ``(B, 2, H, W)`` labels from a to b in pixels.
-            valid: ``(B, 1, H, W)`` bool.
+            weight: ``(B, 1, H, W)`` of each label.
             seeds: one per sample.
 
         Returns:
@@ -116,10 +116,10 @@ class PairAugmenter:
         draws = [draw(self.settings, seed) for seed in seeds]
         image_a = self._recolour(image_a, [d.factors_a for d in draws], [d.jitter for d in draws])
         image_b = self._recolour(image_b, [d.factors_b for d in draws], [d.jitter for d in draws])
-        image_a, image_b, flow, valid = _mirror(
-            image_a, image_b, flow, valid, [d.hflip for d in draws], horizontal=True
+        image_a, image_b, flow, weight = _mirror(
+            image_a, image_b, flow, weight, [d.hflip for d in draws], horizontal=True
         )
-        return _mirror(image_a, image_b, flow, valid, [d.vflip for d in draws], horizontal=False)
+        return _mirror(image_a, image_b, flow, weight, [d.vflip for d in draws], horizontal=False)
 
     def _recolour(self, image: Tensor, factors: list[tuple[float, float, float, float]], chosen: list[bool]) -> Tensor:
         image = image.float()
@@ -137,11 +137,11 @@ class PairAugmenter:
 
 
 def _mirror(
-    image_a: Tensor, image_b: Tensor, flow: Tensor, valid: Tensor, chosen: list[bool], horizontal: bool
+    image_a: Tensor, image_b: Tensor, flow: Tensor, weight: Tensor, chosen: list[bool], horizontal: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Mirror the chosen samples; the flow component along the mirrored axis changes its sign."""
     if not any(chosen):
-        return image_a, image_b, flow, valid
+        return image_a, image_b, flow, weight
     flip = hflip if horizontal else vflip
     sign = torch.tensor([-1.0, 1.0] if horizontal else [1.0, -1.0], device=flow.device).view(1, 2, 1, 1)
     mask = torch.tensor(chosen, device=flow.device).view(-1, 1, 1, 1)
@@ -149,5 +149,5 @@ def _mirror(
         torch.where(mask, flip(image_a), image_a),
         torch.where(mask, flip(image_b), image_b),
         torch.where(mask, flip(flow) * sign, flow),
-        torch.where(mask, flip(valid), valid),
+        torch.where(mask, flip(weight), weight),
     )

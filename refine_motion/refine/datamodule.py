@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from refine_motion.errors import ConfigError, LabelError, VideoError
 from refine_motion.labels.generate import UnlabelledWindows
-from refine_motion.labels.select import LabelFilter, paper_filters
+from refine_motion.labels.select import LabelRule, paper_filters
 from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.store import LabelStore, PairKey
-from refine_motion.labels.windows import PairWindow, plan_windows, split_windows, thin_out
-from refine_motion.refine.dataset import HeldOutPairs, Source, SourceExamples, TrainingPairs
+from refine_motion.labels.weighted import WeightedLabels
+from refine_motion.labels.windows import PairWindow, plan_windows, thin_out
+from refine_motion.refine.dataset import HeldOutPairs, HeldOutSamples, Source, SourceExamples, TrainingPairs
+from refine_motion.refine.holdout import HeldOut, Part, hold_out
 from refine_motion.refine.order import HeldOutOrder, WindowShuffle
 from refine_motion.video.index import VideoIndex, build_index
 from refine_motion.video.info import VideoInfo
@@ -37,10 +41,13 @@ class VideoLabelDataModule(LightningDataModule):
         frame_steps: distances between the two frames of a pair.
         seconds_per_step: thin the videos out to this time step first; frame steps count in it.
         max_pairs: at most so many pairs, spread evenly over the videos.
-        holdout: share of the windows kept for validation.
-        filters: applied in order when a label is read, each under a name by which the command line and sweeps reach its
-            numbers (``--data.filters.cycle.beta 0.2``); None takes the paper's ``cycle`` and ``colour`` rule.
+        holdout: share of the windows kept to judge by; of fewer than eight windows none, but twice the share of the
+            picture in blocks, the same in every frame.
+        filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
+            reach its numbers (``--data.filters.cycle.beta 0.2``); None takes the paper's ``cycle`` and ``colour`` rule.
         crop: ``(H, W)`` of a training sample in pixels.
+        crop_candidates: random places for each training sample, of which the more likely to be taken is the one whose
+            labels weigh more; 1 is uniform.
         batch_size: pairs per step and process.
         num_workers: processes that decode.
         replay: examples with true flow from the domain that the model was trained on, mixed in against forgetting; some
@@ -74,8 +81,9 @@ class VideoLabelDataModule(LightningDataModule):
         seconds_per_step: float | None = None,
         max_pairs: int | None = None,
         holdout: float = 0.1,
-        filters: dict[str, LabelFilter] | None = None,
+        filters: dict[str, LabelRule] | None = None,
         crop: tuple[int, int] = (256, 512),
+        crop_candidates: int = 1,
         batch_size: int = 12,
         num_workers: int = 2,
         replay: SourceDomain | None = None,
@@ -84,10 +92,10 @@ class VideoLabelDataModule(LightningDataModule):
         seed: int = 0,
     ):
         super().__init__()
-        if window < 2 or batch_size < 1 or num_workers < 0 or not 0 <= holdout < 1:
+        if window < 2 or batch_size < 1 or num_workers < 0 or not 0 <= holdout <= 0.5 or crop_candidates < 1:
             raise ConfigError(
-                "data: window must be at least 2, batch_size at least 1, num_workers at least 0 and holdout in [0, 1); "
-                f"got {window}, {batch_size}, {num_workers}, {holdout}"
+                "data: window must be at least 2, batch_size and crop_candidates at least 1, num_workers at least 0 "
+                f"and holdout in [0, 0.5]; got {window}, {batch_size}, {crop_candidates}, {num_workers}, {holdout}"
             )
         if not frame_steps or min(frame_steps) < 1 or (max_pairs is not None and max_pairs < 1):
             raise ConfigError(
@@ -101,7 +109,8 @@ class VideoLabelDataModule(LightningDataModule):
         self.window, self.frame_steps, self.seconds_per_step = window, list(frame_steps), seconds_per_step
         self.max_pairs, self.holdout = max_pairs, holdout
         self.filters = list((paper_filters() if filters is None else filters).values())
-        self.crop, self.batch_size, self.num_workers = (crop[0], crop[1]), batch_size, num_workers
+        self.crop, self.crop_candidates = (crop[0], crop[1]), crop_candidates
+        self.batch_size, self.num_workers = batch_size, num_workers
         self.replay, self.replay_share = replay, replay_share
         self.strict, self.seed = strict, seed
         self.index: VideoIndex | None = None
@@ -169,8 +178,9 @@ class VideoLabelDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Random crops of labelled pairs, windows shuffled."""
-        training, _ = self._split()
-        dataset = TrainingPairs(self._source(training), self.replay)
+        split, labels = self._split()
+        region = split.blocks.training if split.blocks else None
+        dataset = TrainingPairs(self._source(split.training, labels, region), self.replay, self.crop_candidates)
         trainer = self.trainer
         world, rank = self._place()
         replay = [] if self.replay is None else split_source(self.replay)[0]
@@ -194,8 +204,11 @@ class VideoLabelDataModule(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
         """Centre crops of held-out pairs where there are any, and of the source domain where there is one."""
-        _, held = self._split()
-        datasets: list[Dataset[dict[str, Any]]] = [HeldOutPairs(self._source(held))] if held else []
+        split, labels = self._split()
+        region = split.blocks.judged if split.blocks else None
+        datasets: list[Dataset[dict[str, Any]]] = []
+        if split.windows:
+            datasets.append(HeldOutPairs(self._source(split.windows, labels, region)))
         if self.replay is not None:
             datasets.append(SourceExamples(self.replay, split_source(self.replay)[1], self.crop))
         workers = min(self.num_workers, 1)
@@ -210,6 +223,20 @@ class VideoLabelDataModule(LightningDataModule):
             )
             for dataset in datasets
         ]
+
+    def held_out_samples(self, part: Part, limit: int = 32) -> HeldOutSamples:
+        """Whole held-out pairs of one part, to choose weights by (``choose``) or to decide by (``decide``).
+
+        Args:
+            part: which half: every other held-out window, or every other block of every frame.
+            limit: at most so many pairs, evenly spread.
+
+        Raises:
+            LabelError: there are no labels.
+        """
+        split, labels = self._split()
+        region = partial(split.blocks.judged, parts=(part,)) if split.blocks else None
+        return HeldOutSamples(self._source(split.part(part), labels, region), limit)
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Count the training batches of the epoch, so that a checkpoint knows where it stands in the order."""
@@ -241,19 +268,25 @@ class VideoLabelDataModule(LightningDataModule):
             raise LabelError(f"{self.labels}: no labels yet; run stage 1 first (`refine-motion label` or `fit`)")
         return self.store
 
-    def _split(self) -> tuple[list[PairWindow], list[PairWindow]]:
-        """Training and held-out windows, without pairs whose label could not be made."""
+    def _split(self) -> tuple[HeldOut, WeightedLabels]:
+        """Training and held-out windows, without pairs whose label could not be made, and the labels of all."""
         missing = {key for key, _ in self._store.missing(self.pair_keys())}
         if missing:
             rank_zero_info(f"{len(missing)} of {len(self.pair_keys())} pairs have no label and are left out")
-        labelled = set(self.pair_keys()) - missing
+        keys = [key for key in self.pair_keys() if key not in missing]
+        labelled = set(keys)
         windows = [found for window in self.windows if (found := window.only(labelled)).pairs]
         if not windows:
             raise LabelError(f"{self.labels}: no pair could be labelled; see the reasons above")
-        return split_windows(windows, self.holdout)
+        return hold_out(windows, self.holdout, self.seed), WeightedLabels(self._store, self.filters, keys)
 
-    def _source(self, windows: list[PairWindow]) -> Source:
-        return Source(windows, self._store, self.filters, self.crop, self.seed)
+    def _source(
+        self,
+        windows: list[PairWindow],
+        labels: WeightedLabels,
+        region: Callable[[tuple[int, int]], Tensor] | None,
+    ) -> Source:
+        return Source(windows, labels, self.crop, self.seed, region)
 
 
 def split_source(domain: SourceDomain) -> tuple[list[int], list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from refine_motion.labels.select import LabelFilter, select
+from refine_motion.labels.opened import evenly
 from refine_motion.labels.source_domain import SourceDomain
-from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.store import PairKey
+from refine_motion.labels.weighted import WeightedLabels, dense
 from refine_motion.labels.windows import PairWindow
 from refine_motion.refine.order import PairRequest, sample_seed
 from refine_motion.video.reader import read_frames
@@ -25,27 +26,28 @@ class Source:
 
     Attributes:
         windows: windows with labelled pairs.
-        store: their labels.
-        filters: applied to every label as it is read.
+        labels: their labels and weights.
         crop: ``(H, W)`` of a sample in pixels.
         seed: run seed.
+        region: of a frame size ``(H, W)``, where labels count, ``(H, W)`` bool; None is everywhere.
     """
 
     windows: Sequence[PairWindow]
-    store: LabelStore
-    filters: Sequence[LabelFilter]
+    labels: WeightedLabels
     crop: tuple[int, int]
     seed: int
+    region: Callable[[tuple[int, int]], Tensor] | None = None
 
     def locate(self) -> list[tuple[int, int]]:
         """``(window, pair in it)`` of every sample, in order."""
         return [(w, p) for w, window in enumerate(self.windows) for p in range(len(window.pairs))]
 
-    def read(self, samples: Sequence[tuple[int, int]]) -> list[tuple[PairKey, dict[str, Any]]]:
+    def read(self, samples: Sequence[tuple[int, int]]) -> list[tuple[PairKey, dict[str, Tensor]]]:
         """Whole frames and labels of some samples; each window is read once.
 
         Returns:
-            Key, and ``image_a``, ``image_b`` ``(3, H, W)`` uint8, ``flow (2, H, W)`` in pixels, ``valid (1, H, W)``.
+            Key, and ``image_a``, ``image_b`` ``(3, H, W)`` uint8, ``flow (2, H, W)`` in pixels, ``weight (1, H, W)``
+            float32 of the labels, and ``region (1, H, W)`` bool, where they count.
 
         Raises:
             VideoError: frames cannot be read.
@@ -62,9 +64,12 @@ class Source:
             window = self.windows[w]
             a, b = window.pairs[p]
             key = window.pair_keys()[p]
-            label = self.store.read(key)
-            flow, valid = label.dense(select(self.filters, label.evidence, sample_seed(self.seed, 0, key)))
-            found.append((key, {"image_a": frames[w][a], "image_b": frames[w][b], "flow": flow, "valid": valid}))
+            label, weights = self.labels.read(key, sample_seed(self.seed, 0, key))
+            flow, weight = dense(label, weights)
+            size = label.size
+            region = (torch.ones(size, dtype=torch.bool) if self.region is None else self.region(size))[None]
+            maps = {"image_a": frames[w][a], "image_b": frames[w][b], "flow": flow, "weight": weight * region}
+            found.append((key, maps | {"region": region}))
         return found
 
 
@@ -89,11 +94,13 @@ class TrainingPairs(LabelledPairs):
     Args:
         source: what to cut from.
         replay: examples with true flow from the source domain.
+        candidates: places that are drawn for each crop; see :func:`choose_place`.
     """
 
-    def __init__(self, source: Source, replay: SourceDomain | None = None):
+    def __init__(self, source: Source, replay: SourceDomain | None = None, candidates: int = 1):
         super().__init__(source)
         self.replay = replay
+        self.candidates = candidates
 
     def __getitems__(self, requests: Sequence[PairRequest]) -> list[dict[str, Any]]:
         """Samples of one batch: the four maps cropped, ``seed`` (for the augmentation too), ``epoch`` and ``clip``."""
@@ -103,7 +110,7 @@ class TrainingPairs(LabelledPairs):
             for request in requests
         ]
 
-    def _labelled(self, request: PairRequest, key: PairKey, maps: dict[str, Any]) -> dict[str, Any]:
+    def _labelled(self, request: PairRequest, key: PairKey, maps: dict[str, Tensor]) -> dict[str, Any]:
         window, _ = self.samples[request.number]
         video = self.source.windows[window].clip.video.path
         clip = f"{video} (frames {key.frame_a} and {key.frame_b})"
@@ -114,24 +121,47 @@ class TrainingPairs(LabelledPairs):
             raise ValueError("an example of the source domain was asked for, but there is no source domain")
         key = PairKey("source domain", request.number, 0)
         clip = f"example {request.number} of the source domain"
-        return self._crop(self.replay.example(request.number), request.epoch, key, clip)
+        return self._crop(_source_maps(self.replay, request.number), request.epoch, key, clip)
 
     def _crop(self, maps: dict[str, Tensor], epoch: int, key: PairKey, clip: str) -> dict[str, Any]:
         seed = sample_seed(self.source.seed, epoch, key)
-        u, v = torch.rand(2, generator=torch.Generator().manual_seed(seed ^ 1), dtype=torch.float64).tolist()
-        return crop_maps(maps, self.source.crop, u, v) | {"seed": seed, "epoch": epoch, "clip": clip}
+        maps = {name: maps[name] for name in ("image_a", "image_b", "flow", "weight")}
+        place = choose_place(maps["weight"], self.source.crop, self.candidates, seed ^ 1)
+        return crop_maps(maps, self.source.crop, *place) | {"seed": seed, "epoch": epoch, "clip": clip}
 
 
 class HeldOutPairs(LabelledPairs):
     """Centre crops."""
 
     def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Samples of one batch: the four maps cropped, and ``counts``, False for what :class:`HeldOutOrder` repeats."""
+        """Samples of one batch: the five maps cropped, and ``counts``, False for what :class:`HeldOutOrder` repeats."""
         read = self.source.read([self.samples[_number(number)] for number in numbers])
         return [
             crop_maps(maps, self.source.crop, 0.5, 0.5) | {"counts": number >= 0}
             for number, (_, maps) in zip(numbers, read, strict=True)
         ]
+
+
+class HeldOutSamples(LabelledPairs):
+    """Whole held-out pairs, each read when it is asked for.
+
+    Args:
+        source: what they are taken from.
+        limit: at most so many, evenly spread.
+    """
+
+    def __init__(self, source: Source, limit: int):
+        super().__init__(source)
+        self.samples = evenly(self.samples, limit)
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """The five maps of :meth:`Source.read`, not cropped, and ``key``, the :class:`PairKey`."""
+        ((key, maps),) = self.source.read([self.samples[number]])
+        return maps | {"key": key}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """All of them in order."""
+        return (self[number] for number in range(len(self)))
 
 
 class SourceExamples(Dataset[dict[str, Any]]):
@@ -150,9 +180,17 @@ class SourceExamples(Dataset[dict[str, Any]]):
         return len(self.numbers)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """The four maps, cropped, ``source``, and ``counts`` as of :class:`HeldOutPairs`."""
-        maps = self.domain.example(self.numbers[_number(index)])
+        """The five maps, cropped, ``source``, and ``counts`` as of :class:`HeldOutPairs`."""
+        maps = _source_maps(self.domain, self.numbers[_number(index)])
         return crop_maps(maps, self.crop, 0.5, 0.5) | {"source": True, "counts": index >= 0}
+
+
+def _source_maps(domain: SourceDomain, number: int) -> dict[str, Tensor]:
+    """An example of the source domain in the form of :meth:`Source.read`; every known pixel weighs 1."""
+    example = domain.example(number)
+    known = example["valid"]
+    images = {name: example[name] for name in ("image_a", "image_b", "flow")}
+    return images | {"weight": known.float(), "region": torch.ones_like(known)}
 
 
 def _number(index: int) -> int:
@@ -160,16 +198,36 @@ def _number(index: int) -> int:
     return index if index >= 0 else -1 - index
 
 
-def crop_maps(maps: dict[str, Tensor], size: tuple[int, int], u: float, v: float) -> dict[str, Tensor]:
-    """Cut the same window from all maps; what is smaller is padded, images by their edge, labels as unknown.
+def choose_place(weight: Tensor, size: tuple[int, int], candidates: int, seed: int) -> tuple[float, float]:
+    """Place of a crop, as :func:`crop_maps` takes it.
+
+    Of several random places each is as likely to be taken as the labels inside it weigh: labels that were given more
+    weight are seen more often, and crops without a label hardly ever.
 
     Args:
-        maps: ``(C, H, W)`` each; ``flow`` and ``valid`` are the labels.
+        weight: ``(1, H, W)`` of the labels.
+        size: ``(h, w)`` of the crop.
+        candidates: places to choose from, at least 1; with one, the place is uniform.
+        seed: of places and choice.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.rand(candidates, 2, generator=generator, dtype=torch.float64)
+    inside = [crop_maps({"weight": weight}, size, u, v)["weight"].double().sum().item() for u, v in places.tolist()]
+    likely = torch.tensor(inside, dtype=torch.float64)
+    chosen = int(torch.multinomial(likely, 1, generator=generator)) if likely.any() else 0
+    return places[chosen, 0].item(), places[chosen, 1].item()
+
+
+def crop_maps(maps: dict[str, Tensor], size: tuple[int, int], u: float, v: float) -> dict[str, Tensor]:
+    """Cut the same window from all maps; what is smaller is padded, images by their edge, all else by zeros.
+
+    Args:
+        maps: ``(C, H, W)`` each; those named ``image_...`` are pictures.
         size: ``(h, w)`` wanted.
         u: vertical place of the window, 0 at the top to 1 at the bottom.
         v: horizontal place, 0 at the left to 1 at the right.
     """
-    height, width = maps["valid"].shape[-2:]
+    height, width = next(iter(maps.values())).shape[-2:]
     top = round(u * max(0, height - size[0]))
     left = round(v * max(0, width - size[1]))
     below, right = max(0, size[0] - height), max(0, size[1] - width)
@@ -178,6 +236,6 @@ def crop_maps(maps: dict[str, Tensor], size: tuple[int, int], u: float, v: float
         return cut
     padding = (0, right, 0, below)
     return {
-        name: F.pad(m, padding) if name in ("flow", "valid") else F.pad(m[None].float(), padding, "replicate")[0].byte()
+        name: F.pad(m[None].float(), padding, "replicate")[0].byte() if name.startswith("image") else F.pad(m, padding)
         for name, m in cut.items()
     }

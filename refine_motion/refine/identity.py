@@ -24,7 +24,16 @@ def identity(trainer: Trainer, module: RefineModule, data: VideoLabelDataModule,
         # With their windows and in order: both decide which samples a step has, and which are held out.
         "windows": [[key.digest for key in window.pair_keys()] for window in data.windows],
         "model": module.settings,
-        "data": [data.filters, data.crop, data.batch_size, data.holdout, data.seed, data.replay, data.replay_share],
+        "data": [
+            data.filters,
+            data.crop,
+            data.crop_candidates,
+            data.batch_size,
+            data.holdout,
+            data.seed,
+            data.replay,
+            data.replay_share,
+        ],
         "trainer": [
             trainer.max_steps,
             trainer.max_epochs,

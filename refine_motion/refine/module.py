@@ -129,15 +129,15 @@ class RefineModule(LightningModule):
         """Augment on the device, in float32 and in training only."""
         if self.trainer.training:
             images = self.augmenter(
-                batch["image_a"], batch["image_b"], batch["flow"], batch["valid"], batch["seed"].tolist()
+                batch["image_a"], batch["image_b"], batch["flow"], batch["weight"], batch["seed"].tolist()
             )
-            batch = batch | dict(zip(("image_a", "image_b", "flow", "valid"), images, strict=True))
+            batch = batch | dict(zip(("image_a", "image_b", "flow", "weight"), images, strict=True))
         return batch
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of one batch of labelled pairs."""
         flows = self.student.flow_sequence(batch["image_a"], batch["image_b"], self.iters)
-        loss = self.loss(flows, batch["flow"], batch["valid"], self.gamma)
+        loss = self.loss(flows, batch["flow"], batch["weight"], self.gamma)
         with torch.no_grad():
             self._note(batch["clip"], flows[-1], loss)
             count = len(flows[-1])
@@ -187,13 +187,13 @@ class RefineModule(LightningModule):
     def validation_step(self, batch: dict[str, Any], batch_idx: int, dataloader_idx: int = 0) -> None:
         """Held-out samples, not augmented: pseudo-labelled pairs, or examples of the source domain with true flow.
 
-        On the former, distance from the labels and cycle error; on the latter, end-point error; all beside the
-        teacher's.
+        On the former, distance from the labels and cycle error where the sample is held out; on the latter, end-point
+        error; all beside the teacher's.
         """
         a, b = batch["image_a"], batch["image_b"]
         count = a.shape[0]
-        counts = batch["counts"].view(-1, 1, 1)
-        known = batch["valid"][:, 0] & counts
+        counts = batch["region"][:, 0] & batch["counts"].view(-1, 1, 1)
+        known = (batch["weight"][:, 0] > 0) & counts
         models = {"teacher": self.teacher, **self.candidates()}
         for name, model in models.items():
             prefix = "val/" if name == "refined" else f"val/{name}_"
@@ -246,6 +246,6 @@ def _of_all_processes(items: list[str]) -> list[str]:
 
 
 def _label_epe(flow: Tensor, batch: dict[str, Any]) -> Tensor:
-    """Mean end-point distance from the labels in pixels; zero where a batch has none."""
-    error = length(flow - batch["flow"])[:, None]
-    return (error * batch["valid"]).sum() / batch["valid"].sum().clamp(min=1)
+    """Mean end-point distance from the labels in pixels, whatever they weigh; zero where a batch has none."""
+    known = batch["weight"] > 0
+    return (length(flow - batch["flow"])[:, None] * known).sum() / known.sum().clamp(min=1)

@@ -14,9 +14,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from torch import Tensor
 
 from refine_motion.labels.codec import COLOUR, GRADIENT, FlowLabel, LogQuantiser
-from refine_motion.labels.select import ColourRule, CycleRule, LabelFilter, MinSpeed, select
-from refine_motion.labels.summary import SPEED_EDGES
-from refine_motion.labels.yields import YieldCurve, cycle_ratio
+from refine_motion.labels.select import SPEED_EDGES, ColourRule, CycleRule, LabelRule, MinSpeed, cycle_ratio, select
+from refine_motion.labels.yields import YieldCurve
 from refine_motion.types import Evidence
 from refine_motion.viz.notebook import DROPPED, KEPT, NotebookFigure
 
@@ -30,7 +29,7 @@ class _Kind:
     title: str
     values: Callable[[Evidence], Tensor]
     edges: np.ndarray
-    threshold: Callable[[LabelFilter], float | None] = lambda rule: None
+    threshold: Callable[[LabelRule], float | None] = lambda rule: None
 
 
 def _between_levels(quantiser: LogQuantiser, step: int) -> np.ndarray:
@@ -64,7 +63,7 @@ _KINDS = (
 )
 
 
-def draw_evidence(labels: Iterable[FlowLabel], filters: Sequence[LabelFilter]) -> NotebookFigure:
+def draw_evidence(labels: Iterable[FlowLabel], filters: Sequence[LabelRule]) -> NotebookFigure:
     """A histogram of each kind of evidence over all stored pixels, dropped ones stacked on kept ones.
 
     Args:
@@ -74,7 +73,7 @@ def draw_evidence(labels: Iterable[FlowLabel], filters: Sequence[LabelFilter]) -
     """
     counts = [np.zeros((2, len(kind.edges) - 1)) for kind in _KINDS]
     for label in labels:
-        kept = select(filters, label.evidence, seed=0)
+        kept = select(filters, label, seed=0) > 0
         for count, kind in zip(counts, _KINDS, strict=True):
             values = kind.values(label.evidence).double().clamp(kind.edges[0], kind.edges[-1])
             for row, part in zip(count, (kept, ~kept), strict=True):
@@ -85,7 +84,7 @@ def draw_evidence(labels: Iterable[FlowLabel], filters: Sequence[LabelFilter]) -
     return figure
 
 
-def _draw_histogram(axes: Axes, shares: np.ndarray, kind: _Kind, filters: Sequence[LabelFilter]) -> None:
+def _draw_histogram(axes: Axes, shares: np.ndarray, kind: _Kind, filters: Sequence[LabelRule]) -> None:
     """Draw shares ``(2, bins)`` in per cent, kept ones below dropped ones."""
     kept, stored = shares[0], shares.sum(axis=0)
     axes.stairs(kept, kind.edges, fill=True, color=KEPT, label="kept")
@@ -104,7 +103,7 @@ def _draw_histogram(axes: Axes, shares: np.ndarray, kind: _Kind, filters: Sequen
     axes.legend(frameon=False, fontsize=9)
 
 
-def draw_yield(curve: YieldCurve, filters: Sequence[LabelFilter]) -> NotebookFigure:
+def draw_yield(curve: YieldCurve, filters: Sequence[LabelRule]) -> NotebookFigure:
     """Kept share, and share of each speed among the kept pixels, against the strength of the cycle rule.
 
     Args:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.opened import OpenedLabels
-from refine_motion.labels.select import LabelFilter, select
+from refine_motion.labels.select import LabelRule, select
 from refine_motion.labels.survivors import Survivor
 from refine_motion.viz.flow import flow_key, flow_to_rgb
 from refine_motion.viz.notebook import DROPPED, KEPT, NotebookFigure
@@ -46,7 +46,7 @@ def overlay_verdict(frame: Tensor, kept: Tensor, dropped: Tensor) -> Tensor:
 
 
 def draw_pairs(
-    pairs: Mapping[str, tuple[Tensor, FlowLabel]], filters: Sequence[LabelFilter], max_speed: float | None = None
+    pairs: Mapping[str, tuple[Tensor, FlowLabel]], filters: Sequence[LabelRule], max_speed: float | None = None
 ) -> NotebookFigure:
     """A row per pair: frame, kept against dropped, flow of what is kept, flow of what is dropped.
 
@@ -67,7 +67,7 @@ def draw_pairs(
     figure = NotebookFigure(12.6, 0.45 + sum(2.9 * aspect + 0.35 for aspect in aspects))
     grid = figure.subplots(len(pairs), 5, squeeze=False, height_ratios=aspects, width_ratios=(1, 1, 1, 1, 0.22))
     for row, (title, (frame, label)) in zip(grid, pairs.items(), strict=True):
-        mask = select(filters, label.evidence, seed=0)
+        mask = select(filters, label, seed=0) > 0
         share = 100 * mask.sum().item() / (label.size[0] * label.size[1])
         block = math.ceil(frame.shape[2] / _PANEL_PIXELS)
         small = F.avg_pool2d(frame.float(), block).to(torch.uint8)

@@ -83,7 +83,7 @@ def _pictures(module: RefineModule, data: VideoLabelDataModule) -> list[wandb.Im
         window, pair = held.samples[number]
         clip = held.source.windows[window]
         key = clip.pair_keys()[pair]
-        kept = maps["valid"][0]
+        kept = maps["weight"][0] > 0
         images = [maps[name][None].to(module.device) for name in ("image_a", "image_b")]
         flows = [model.flow(images[0], images[1], module.iters)[0].cpu() for model in (module.teacher, module.student)]
         max_speed = length(flows[0][None]).max().item()

@@ -8,17 +8,16 @@ from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.select import CycleRule
 from refine_motion.labels.store import PairKey
 from refine_motion.labels.survivors import worst_survivors
-from refine_motion.types import Evidence
+from tests.labels.made import made_label
 
 
 def label_of(errors: dict[tuple[int, int], tuple[float, float]]) -> FlowLabel:
-    """Still pixels of a 100x200 frame: by (x, y) the multiple of the paper's rule and the colour error."""
+    """Some pixels of a 100x200 frame: by (x, y) the multiple of the paper's rule and the colour error."""
     places = sorted(errors, key=lambda xy: xy[1] * 200 + xy[0])
     cycle, colour = torch.tensor([errors[xy] for xy in places]).T
-    still = torch.zeros(len(places))
     index = torch.tensor([y * 200 + x for x, y in places])
-    evidence = Evidence(0.1 * cycle, still, still, colour, still)
-    return FlowLabel((100, 200), index, torch.tensor([[1.0, -2.0]]).expand(len(places), 2), evidence)
+    flow = torch.tensor([[1.0, -2.0]]).expand(len(places), 2)
+    return made_label(flow, cycle, (100, 200), index, colour_error=colour)
 
 
 A, B = PairKey("v", 0, 1), PairKey("v", 1, 2)
@@ -48,8 +47,9 @@ def test_many_pairs_share_the_places() -> None:
 def test_errors_that_the_rounding_makes_equal_are_told_apart_by_another_one() -> None:
     labels = {A: label_of({(10, 10): (0.4, 5.0), (90, 10): (0.8, 4.99)})}
     assert worst_survivors(labels, [], by="colour", count=1)[0].xy == (90, 10)
-    slow_and_fast = Evidence(torch.tensor([0.1, 0.4999]), *[torch.tensor([0.0, 100.0])] * 2, *[torch.zeros(2)] * 2)
-    label = FlowLabel((100, 200), torch.tensor([10, 190]), torch.zeros(2, 2), slow_and_fast)
+    slow_and_fast = torch.tensor([[0.0, 0.0], [100.0, 0.0]])
+    error = torch.tensor([0.1, 0.4999])
+    label = made_label(slow_and_fast, size=(100, 200), index=torch.tensor([10, 190]), cycle_error=error)
     assert worst_survivors({A: label}, [], by="cycle", count=1)[0].xy == (190, 0)
 
 

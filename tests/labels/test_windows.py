@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_motion.errors import VideoError
-from refine_motion.labels.windows import plan_windows, split_windows, thin_out
+from refine_motion.labels.windows import plan_windows, thin_out
 from refine_motion.video.info import VideoInfo
 
 
@@ -48,18 +47,6 @@ def test_thinning_reaches_all_videos() -> None:
     kept = thin_out(planned, 30)
     assert {w.clip.video.key for w in kept} == {"0", "1", "2", "3", "4"}
     assert sum(len(w.pairs) for w in kept) == 30
-
-
-@pytest.mark.parametrize(
-    ("count", "holdout", "held"), [(10, 0.1, 1), (10, 0.0, 0), (1, 0.6, 0), (2, 0.9, 1), (10, 0.01, 1)]
-)
-def test_split(count: int, holdout: float, held: int) -> None:
-    planned = plan_windows([video("a", 1 + 3 * count)], 4, [1])
-    assert len(planned) == count
-    training, kept = split_windows(planned, holdout)
-    assert len(kept) == held
-    assert len(training) == count - held
-    assert not set(map(id, training)) & set(map(id, kept))
 
 
 def test_only_the_wanted_pairs() -> None:

@@ -10,22 +10,14 @@ from refine_motion.benchmarks.synthetic.labelled import write_labelled_clips
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.opened import open_labels
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed
-from refine_motion.labels.yields import VideoYield, cycle_ratio, video_table, video_yields, yield_curve
-from refine_motion.types import Evidence
+from refine_motion.labels.yields import VideoYield, video_table, video_yields, yield_curve
+from tests.labels.made import moving_right
 
 
 def label_of(ratio: list[float], speed: list[float], colour: list[float] | None = None) -> FlowLabel:
     """A label of 4x5 whose entries have the given cycle ratios and speeds; backward speed is the same."""
-    fast = torch.tensor(speed)
-    cycle = torch.tensor(ratio) * (0.004 * fast + 0.1)
     error = torch.tensor(colour or [0.0] * len(speed))
-    flow = torch.stack((fast, torch.zeros(len(fast))), dim=1)
-    return FlowLabel((4, 5), torch.arange(len(fast)), flow, Evidence(cycle, fast, fast, error, torch.ones(len(fast))))
-
-
-def test_cycle_ratio_is_one_at_the_threshold() -> None:
-    label = label_of([0.5, 1.0, 3.0], [0.0, 10.0, 100.0])
-    torch.testing.assert_close(cycle_ratio(label.evidence), torch.tensor([0.5, 1.0, 3.0]))
+    return moving_right(speed, ratio=torch.tensor(ratio), size=(4, 5), colour_error=error)
 
 
 def test_yield_rises_with_the_threshold_up_to_the_ceiling() -> None:

@@ -15,16 +15,16 @@ def batch(count: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, tor
     a = torch.randint(0, 256, (count, 3, 10, 14), generator=generator, dtype=torch.uint8)
     b = torch.randint(0, 256, (count, 3, 10, 14), generator=generator, dtype=torch.uint8)
     flow = torch.randn(count, 2, 10, 14, generator=generator)
-    return a, b, flow, torch.rand(count, 1, 10, 14, generator=generator) < 0.5
+    return a, b, flow, (2 * torch.rand(count, 1, 10, 14, generator=generator) - 1).clamp(min=0)
 
 
 def test_nothing_changes_when_nothing_is_asked_for() -> None:
-    a, b, flow, valid = batch()
-    out = PairAugmenter(NOTHING)(a, b, flow, valid, [1, 2, 3])
+    a, b, flow, weight = batch()
+    out = PairAugmenter(NOTHING)(a, b, flow, weight, [1, 2, 3])
     torch.testing.assert_close(out[0], a.float())
     torch.testing.assert_close(out[1], b.float())
     assert torch.equal(out[2], flow)
-    assert torch.equal(out[3], valid)
+    assert torch.equal(out[3], weight)
 
 
 @pytest.mark.parametrize(("axis", "setting"), [(3, "hflip_probability"), (2, "vflip_probability")])
@@ -32,21 +32,22 @@ def test_a_flip_moves_labels_with_the_pixels(axis: int, setting: str) -> None:
     _, b, _, _ = batch(1)
     shift = torch.tensor([2.0, -1.0]).view(1, 2, 1, 1).expand(1, 2, 10, 14)
     a = warp(b.float(), shift)
-    valid = in_bounds(shift)[:, None]
+    place = 0.1 + torch.arange(140.0).view(1, 1, 10, 14)
+    before = in_bounds(shift)[:, None] * place
     probabilities = {"jitter_probability": 0.0, "hflip_probability": 0.0, "vflip_probability": 0.0} | {setting: 1.0}
-    fa, fb, flow, mask = PairAugmenter(Augmentation(**probabilities))(a, b, shift, valid, [5])
+    fa, fb, flow, weight = PairAugmenter(Augmentation(**probabilities))(a, b, shift, before, [5])
     torch.testing.assert_close(fa, a.flip(axis))
-    assert torch.equal(mask, valid.flip(axis))
-    difference = (warp(fb, flow) - fa).abs() * mask
+    assert torch.equal(weight, before.flip(axis))
+    difference = (warp(fb, flow) - fa).abs() * (weight > 0)
     assert difference.max() < 1e-3
 
 
 def test_a_sample_does_not_depend_on_its_batch() -> None:
-    a, b, flow, valid = batch()
+    a, b, flow, weight = batch()
     augment = PairAugmenter(Augmentation())
-    together = augment(a, b, flow, valid, [11, 12, 13])
+    together = augment(a, b, flow, weight, [11, 12, 13])
     for i in range(3):
-        alone = augment(a[[i]], b[[i]], flow[[i]], valid[[i]], [11 + i])
+        alone = augment(a[[i]], b[[i]], flow[[i]], weight[[i]], [11 + i])
         for x, y in zip(together, alone, strict=True):
             torch.testing.assert_close(x[[i]].float(), y.float())
 
@@ -75,7 +76,7 @@ def test_brightness_by_hand() -> None:
         asymmetric_probability=0,
     )
     image = torch.full((1, 3, 4, 4), 100.0)
-    a, b, _, _ = PairAugmenter(settings)(image, image, torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 4, 4).bool(), [3])
+    a, b, _, _ = PairAugmenter(settings)(image, image, torch.zeros(1, 2, 4, 4), torch.ones(1, 1, 4, 4), [3])
     torch.testing.assert_close(a, image * draw(settings, 3).factors_a[0])
     torch.testing.assert_close(a, b)
 

@@ -30,7 +30,8 @@ class Pairs(torch.utils.data.Dataset):
             "image_a": images[0],
             "image_b": images[1],
             "flow": torch.randn(2, 64, 64, generator=generator),
-            "valid": torch.rand(1, 64, 64, generator=generator) < 0.5,
+            "weight": (2 * torch.rand(1, 64, 64, generator=generator) - 1).clamp(min=0),
+            "region": torch.ones(1, 64, 64, dtype=torch.bool),
             "seed": index,
             "epoch": 0,
             "counts": True,
@@ -126,6 +127,42 @@ def test_validation_compares_student_and_teacher(untrained: Path, tmp_path: Path
     assert second["val/cycle_error"] != pytest.approx(first["val/cycle_error"])
 
 
+def test_validation_looks_only_where_a_sample_is_held_out(untrained: Path, tmp_path: Path) -> None:
+    class HeldOut(Pairs):
+        """Two pairs of which the second one counts in its upper half, and in both only weighted labels do."""
+
+        def __len__(self) -> int:
+            return 2
+
+        def __getitem__(self, index: int) -> dict[str, object]:
+            item = super().__getitem__(index)
+            if index == 1:
+                item["region"] = torch.arange(64).view(1, 64, 1).expand(1, 64, 64) < 32
+            return item
+
+    def measured(samples: list[dict[str, object]]) -> dict[str, float]:
+        loader = torch.utils.data.DataLoader(samples, batch_size=2)  # type: ignore[arg-type]
+        return dict(trainer(tmp_path, enable_checkpointing=False).validate(module, loader, verbose=False)[0])
+
+    module = RefineModule("raft_small", str(untrained), iters=1)
+    samples = [HeldOut()[0], HeldOut()[1]]
+    found = measured(samples)
+    outside = ~samples[1]["region"].expand(2, 64, 64)  # type: ignore[attr-defined]
+    # Labels outside the region, or without weight, and samples that only fill a round up do not matter.
+    changed = samples[1] | {"flow": torch.where(outside, 99.0, samples[1]["flow"])}  # type: ignore[call-overload]
+    assert measured([samples[0], changed])["val/label_epe"] == pytest.approx(found["val/label_epe"])
+    unknown = samples[0] | {"flow": torch.where(samples[0]["weight"] > 0, samples[0]["flow"], 99.0)}  # type: ignore
+    assert measured([unknown, samples[1]])["val/label_epe"] == pytest.approx(found["val/label_epe"])
+    repeated = samples[1] | {"counts": False}
+    alone = measured([samples[0]])
+    for name in ("val/label_epe", "val/cycle_error"):
+        assert measured([samples[0], repeated])[name] == pytest.approx(alone[name])
+        assert alone[name] != pytest.approx(found[name])
+    # The cycle error too is that of the region alone.
+    whole = measured([samples[0], samples[1] | {"region": torch.ones(1, 64, 64, dtype=torch.bool)}])
+    assert whole["val/cycle_error"] != pytest.approx(found["val/cycle_error"])
+
+
 def test_mixed_precision_trains_in_finite_numbers(untrained: Path, tmp_path: Path) -> None:
     module = RefineModule("raft_small", str(untrained), iters=2, augment=Augmentation(jitter_probability=0))
     run = trainer(tmp_path, enable_checkpointing=False, precision="bf16-mixed")
@@ -189,7 +226,7 @@ def test_compat_takes_the_loss_of_the_published_code(untrained: Path, tmp_path: 
     teacher = RefineModule("raft_small", str(untrained)).teacher
     with torch.no_grad():
         flows = teacher.flow_sequence(batch["image_a"], batch["image_b"], 2)
-    official = official_sequence_loss(flows, batch["flow"], batch["valid"], 0.85).item()
+    official = official_sequence_loss(flows, batch["flow"], batch["weight"], 0.85).item()
     assert losses["official"] == pytest.approx(official, rel=1e-4)
     assert losses[None] != pytest.approx(official, rel=0.1)
 

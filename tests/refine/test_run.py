@@ -79,15 +79,23 @@ def refine(
             str(clip_folder / "videos"),
             labels=str(folder.parent / "labels"),
             cache=str(folder.parent / "index"),
-            **{"crop": (64, 64), "batch_size": 2, "num_workers": 0, "holdout": 0.3, "filters": {}, **(data or {})},
+            **{
+                "crop": (64, 64),
+                "batch_size": 2,
+                "num_workers": 0,
+                "window": 2,
+                "holdout": 0.25,
+                "filters": {},
+                **(data or {}),
+            },
         ),
         LabelSettings(iters=1, ceiling=1e4),
         folder,
     )
 
 
-# Three batches an epoch, a checkpoint every second step where nothing else is said: the interruptions lie inside an
-# epoch, at its end, at a checkpoint and beside one.
+# Two of eight windows are held out, which leaves three batches an epoch; a checkpoint every second step where nothing
+# else is said: the interruptions lie inside an epoch, at its end, at a checkpoint and beside one.
 EVERY_EPOCH = {"save_on_train_epoch_end": True, "every_n_epochs": 1}
 BY_EPOCHS = {"max_epochs": 4, "check_val_every_n_epoch": 1, "val_check_interval": 1.0}
 

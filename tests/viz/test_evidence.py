@@ -6,8 +6,8 @@ import torch
 from refine_motion.labels.codec import COLOUR, CYCLE, GRADIENT, FlowLabel
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed
 from refine_motion.labels.yields import YieldCurve, yield_curve
-from refine_motion.types import Evidence
 from refine_motion.viz.evidence import draw_evidence, draw_yield
+from tests.labels.made import moving_right
 
 
 def label_of(count: int = 4000) -> FlowLabel:
@@ -21,8 +21,7 @@ def label_of(count: int = 4000) -> FlowLabel:
     cycle = CYCLE.decode(CYCLE.encode(draw(-8, 0)))
     colour = COLOUR.decode(torch.randint(0, 57, (count,), generator=source))
     gradient = GRADIENT.decode(torch.randint(0, 13, (count,), generator=source))
-    flow = torch.stack((speed, torch.zeros(count)), dim=1)
-    return FlowLabel((50, 80), torch.arange(count), flow, Evidence(cycle, speed, speed, colour, gradient))
+    return moving_right(speed, size=(50, 80), cycle_error=cycle, colour_error=colour, gradient=gradient)
 
 
 def test_histograms_count_every_stored_pixel_once_and_stack_the_verdicts() -> None:

@@ -12,9 +12,9 @@ from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.opened import OpenedLabels, open_labels
 from refine_motion.labels.select import MinSpeed
 from refine_motion.labels.survivors import Survivor, worst_survivors
-from refine_motion.types import Evidence
 from refine_motion.viz.labels import draw_pairs, draw_survivors, overlay_verdict
 from refine_motion.viz.notebook import NotebookFigure
+from tests.labels.made import made_label
 
 
 def drawn(figure: NotebookFigure) -> np.ndarray:
@@ -29,8 +29,7 @@ def moving_right(size: tuple[int, int], speed: torch.Tensor) -> FlowLabel:
     """A label of every pixel where the speed is above zero."""
     index = speed.flatten().nonzero().flatten()
     flow = torch.stack((speed.flatten()[index], torch.zeros(len(index))), dim=1)
-    zero = torch.zeros(len(index))
-    return FlowLabel(size, index, flow, Evidence(zero, flow[:, 0], zero, zero, zero))
+    return made_label(flow, size=size, index=index)
 
 
 def test_verdict_is_blue_orange_or_dark() -> None:
