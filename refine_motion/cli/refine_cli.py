@@ -11,7 +11,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from refine_motion.benchmarks.source_domain import FlowFolder, ProceduralPairs
 from refine_motion.cli.start import build, command_line, wandb_runs
 from refine_motion.errors import ConfigError
-from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SpeedStratifiedCap
+from refine_motion.labels.adaptive import AdaptiveCycle
+from refine_motion.labels.balance import Balance, MotionBalance
+from refine_motion.labels.densify import Densify
+from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SoftWeight, SpeedStratifiedCap, SpreadRule
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.models.weights import read_weights
 from refine_motion.refine.datamodule import VideoLabelDataModule
@@ -22,7 +25,21 @@ from refine_motion.refine.stage1 import label_videos
 from refine_motion.viz.wandb_report import report_to_wandb
 
 # Imported so that YAML files may give these class names without their modules.
-__all__ = ["ColourRule", "CycleRule", "FlowFolder", "MinSpeed", "ProceduralPairs", "SpeedStratifiedCap", "run"]
+__all__ = [
+    "AdaptiveCycle",
+    "Balance",
+    "ColourRule",
+    "CycleRule",
+    "Densify",
+    "FlowFolder",
+    "MinSpeed",
+    "MotionBalance",
+    "ProceduralPairs",
+    "SoftWeight",
+    "SpeedStratifiedCap",
+    "SpreadRule",
+    "run",
+]
 
 
 class RefineCLI(LightningCLI):
