@@ -87,6 +87,34 @@ def test_label_then_fit(clip_folder: Path, untrained: Path, tmp_path: Path, caps
     assert yaml.safe_load((tmp_path / "fit.yaml").read_text())["trainer"]["max_steps"] == 2
 
 
+def test_rules_are_named_in_a_file_and_applied_in_its_order(
+    clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = {
+        "cycle": {"class_path": "AdaptiveCycle", "init_args": {"quota": 0.9, "ceiling": 10000.0, "by": "relative"}},
+        "soft": {"class_path": "SoftWeight", "init_args": {"tau": 5000.0}},
+        "colour": {"class_path": "ColourRule", "init_args": {"max_error": 100.0}},
+        "again": {"class_path": "Densify", "init_args": {"step": 4}},
+        "speed": {"class_path": "Balance", "init_args": {"by": "speed", "power": 0.5}},
+        "motion": {"class_path": "MotionBalance", "init_args": {"share": 0.4}},
+    }
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"data": {"filters": rules, "crop_candidates": 4}}, sort_keys=False))
+    args = [
+        "fit", "--config", CPU, "--config", str(file), "--data.videos", str(clip_folder / "videos"),
+        "--model.weights", str(untrained), "--workdir", str(tmp_path / "run"), "--label.ceiling", "10000", *SMALL,
+        "--data.filters.motion.share", "0.3", "--trainer.max_steps", "1", "--trainer.val_check_interval", "1",
+        "--trainer.enable_progress_bar", "false",
+    ]  # fmt: skip
+    assert main(args) == 0
+    out = capsys.readouterr().out
+    places = [out.index(rule["class_path"]) for rule in rules.values()]  # type: ignore[arg-type]
+    assert places == sorted(places)
+    kept = yaml.safe_load((tmp_path / "run" / "fit.yaml").read_text())["data"]["filters"]
+    assert list(kept) == list(rules)
+    assert kept["motion"]["init_args"]["share"] == 0.3
+
+
 def test_interrupted_run_goes_on_and_a_checkpoint_is_validated(
     clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
