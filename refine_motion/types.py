@@ -18,6 +18,8 @@ class Evidence:
         backward_speed: ``|b(x)|`` in pixels, at ``x`` itself (not warped), as the paper's rule wants it.
         colour_error: mean absolute colour difference between ``x`` and ``x + f(x)``, grey levels of 255.
         gradient: image gradient magnitude at ``x``, grey levels per pixel (low where motion is ambiguous).
+        spread: distance in pixels between the views of the teacher that ``f`` is the mean of; 0 where it had one view.
+        boundary: 1 near a motion boundary, 0 elsewhere; see :func:`refine_motion.motion.boundary.near_boundary`.
     """
 
     cycle_error: Tensor
@@ -25,6 +27,8 @@ class Evidence:
     backward_speed: Tensor
     colour_error: Tensor
     gradient: Tensor
+    spread: Tensor
+    boundary: Tensor
 
     def __getitem__(self, index: Tensor) -> Evidence:
         """Evidence of the entries that ``index`` (mask or positions) picks."""

@@ -5,32 +5,37 @@ what       bits rounding
 ========== ==== =======================================================================
 flow x, y  2x16 fixed point, one power-of-two scale per label (1/64 px, 1/32 from 512 px on, and so on)
 cycle      7    up to 32 px, within 2 % of the value and 1/4 px together (0.007 px at 0.1 px)
-backward   6    up to 2048 px, within 8 % of it and 1/8 px together (its rule multiplies it by 0.002)
-colour     6    up to 128 grey levels, within 6 % of it and 1/8 level together
-gradient   4    up to 64 grey levels per pixel, within 18 % of it and 1/2 together
+boundary   1    exact
+backward   5    up to 2048 px, within 11 % of it and 4 px together (its rule multiplies it by 0.002)
+colour     5    up to 91 grey levels, within 10 % of it and 1/4 level together; never across the paper's threshold
+gradient   3    up to 43 grey levels per pixel, within 38 % of it and 1/2 together
+spread     3    up to 8 px, within 35 % of it and 1/8 px together
 position   1-8  bit mask of the frame, deflated (8 bits where one scattered pixel in 25 is kept)
 ========== ==== =======================================================================
 
 Speed is the length of the flow and is not stored again. Steps are far below what a label is right to, and far above
 what another order of sums in the network makes of the same frames, so that labels made with other numbers of threads
-differ in hardly any value. The eighth bit of the cycle error is free.
+differ in hardly any value. The header has the dominant motion of the pair and the views of the teacher.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from refine_motion.motion.dominant import affine_flow, fit_dominant_motion
 from refine_motion.types import Evidence
 
 _MAX_FLOW_BITS = 6
-# What decode_evidence needs.
-EVIDENCE_TENSORS = ("flow", "cycle", "evidence")
+# What a stored label consists of.
+TENSORS = ("flow", "cycle", "evidence", "position")
 
 
 @dataclass(frozen=True)
@@ -39,19 +44,51 @@ class FlowLabel:
 
     Attributes:
         size: ``(H, W)`` of the frames in pixels.
-        index: ``(N,)`` int64, ``y * W + x`` of each kept pixel, ascending.
+        positions: :attr:`index`, or what finds it: unpacking it takes as long as all the rest of a label, and rules
+            that look at evidence alone do without.
         flow: ``(N, 2)`` float32 displacement (x, y) in pixels.
         evidence: fields ``(N,)``.
+        motion: :attr:`dominant` where it is known already.
+        views: the views of the teacher that the flow is the mean of.
     """
 
     size: tuple[int, int]
-    index: Tensor
+    positions: Tensor | Callable[[], Tensor]
     flow: Tensor
     evidence: Evidence
+    motion: Tensor | None = None
+    views: str = "1x"
+
+    @cached_property
+    def index(self) -> Tensor:
+        """``(N,)`` int64, ``y * W + x`` of each kept pixel, ascending."""
+        return self.positions if isinstance(self.positions, Tensor) else self.positions()
+
+    @cached_property
+    def xy(self) -> Tensor:
+        """``(N, 2)`` float32 position (x, y) of each kept pixel."""
+        width = self.size[1]
+        return torch.stack((self.index % width, torch.div(self.index, width, rounding_mode="floor")), dim=1).float()
+
+    @cached_property
+    def dominant(self) -> Tensor:
+        """``(2, 3)`` float32 ``A`` with ``A [x, y, 1]`` the motion that most of these pixels share, in pixels."""
+        return fit_dominant_motion(self.xy, self.flow, self.size) if self.motion is None else self.motion
+
+    @cached_property
+    def relative(self) -> Tensor:
+        """``(N, 2)`` flow less the dominant motion at its place, in pixels."""
+        return self.flow - affine_flow(self.dominant, self.xy)
 
     def keep(self, mask: Tensor) -> FlowLabel:
-        """Only the entries where ``mask (N,)`` is true."""
-        return FlowLabel(self.size, self.index[mask], self.flow[mask], self.evidence[mask])
+        """Only the entries where ``mask (N,)`` is true; the dominant motion stays."""
+        return replace(
+            self,
+            positions=self.index[mask],
+            flow=self.flow[mask],
+            evidence=self.evidence[mask],
+            motion=self.dominant,
+        )
 
     def dense(self, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Flow ``(2, H, W)``, zero where unknown, and where it is known, ``(1, H, W)`` bool.
@@ -99,9 +136,15 @@ class LogQuantiser:
 
 
 CYCLE = LogQuantiser(2.0**-2, 2.0**5, 7)
-BACKWARD = LogQuantiser(2.0**-3, 2.0**11, 6)
-COLOUR = LogQuantiser(2.0**-3, 2.0**7, 6)
-GRADIENT = LogQuantiser(2.0**-1, 2.0**6, 4)
+BACKWARD = LogQuantiser(2.0**2, 2.0**11, 5)
+# The end is chosen so that half-way between two levels, 9 and 10 of 31, is just where the paper's rule cuts.
+_PAPER_COLOUR = 1.275
+COLOUR = LogQuantiser(2.0**-2, 2.0**-2 * ((1 + _PAPER_COLOUR / 2.0**-2) ** (31 / 9.5) - 1), 5)
+# Here 1, 4 and 16, where labels are sorted by texture, lie about half-way between levels.
+GRADIENT = LogQuantiser(2.0**-1, 43.0, 3)
+SPREAD = LogQuantiser(2.0**-3, 2.0**3, 3)
+# Kinds that share a word, from its low bits up.
+_PACKED = (("backward_speed", BACKWARD), ("colour_error", COLOUR), ("gradient", GRADIENT), ("spread", SPREAD))
 
 
 def encode(label: FlowLabel) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -118,61 +161,59 @@ def encode(label: FlowLabel) -> tuple[dict[str, Tensor], dict[str, str]]:
     mask = np.zeros(height * width, dtype=bool)
     mask[label.index.numpy()] = True
     evidence = label.evidence
-    packed = (
-        BACKWARD.encode(evidence.backward_speed)
-        | (COLOUR.encode(evidence.colour_error) << BACKWARD.bits)
-        | (GRADIENT.encode(evidence.gradient) << (BACKWARD.bits + COLOUR.bits))
-    )
+    packed, used = torch.zeros(len(label.flow), dtype=torch.int32), 0
+    for name, quantiser in _PACKED:
+        packed |= quantiser.encode(getattr(evidence, name)) << used
+        used += quantiser.bits
+    cycle = CYCLE.encode(evidence.cycle_error) | ((evidence.boundary > 0).int() << CYCLE.bits)
     tensors = {
         "position": torch.frombuffer(bytearray(zlib.compress(np.packbits(mask).tobytes(), 6)), dtype=torch.uint8),
         "flow": (label.flow * 2.0**flow_bits).round().to(torch.int16),
-        "cycle": CYCLE.encode(evidence.cycle_error).to(torch.uint8),
+        "cycle": cycle.to(torch.uint8),
         "evidence": packed.to(torch.uint16),
     }
-    return tensors, {"height": str(height), "width": str(width), "flow_bits": str(flow_bits)}
+    header = {
+        "height": str(height),
+        "width": str(width),
+        "flow_bits": str(flow_bits),
+        "dominant": " ".join(map(repr, label.dominant.flatten().tolist())),
+        "views": label.views,
+    }
+    return tensors, header
 
 
 def decode(tensors: dict[str, Tensor], header: dict[str, str]) -> FlowLabel:
     """The label that :func:`encode` was given, within the rounding stated above.
 
+    Positions are unpacked on first use of :attr:`FlowLabel.index`, which raises the errors below if they do not fit.
+
     Raises:
         ValueError, KeyError, zlib.error: the tensors do not belong together.
     """
-    size, evidence = decode_evidence(tensors, header)
-    bits = np.frombuffer(zlib.decompress(tensors["position"].numpy().tobytes()), dtype=np.uint8)
-    index = torch.from_numpy(np.flatnonzero(np.unpackbits(bits, count=size[0] * size[1])))
-    flow = _flow(tensors, header)
-    if len(index) != len(flow):
-        raise ValueError("positions and flow differ in number")
-    return FlowLabel(size, index, flow, evidence)
-
-
-def decode_evidence(tensors: dict[str, Tensor], header: dict[str, str]) -> tuple[tuple[int, int], Evidence]:
-    """What the filters look at, without the positions, whose unpacking takes as long as all the rest.
-
-    Args:
-        tensors: those of :data:`EVIDENCE_TENSORS`; speed is the length of the flow, so that is among them.
-        header: as of :func:`encode`.
-
-    Returns:
-        ``(H, W)`` of the frames in pixels, and evidence with fields ``(N,)``, equal to that of :func:`decode`.
-
-    Raises:
-        ValueError, KeyError: the tensors do not belong together.
-    """
-    flow = _flow(tensors, header)
+    flow = tensors["flow"].float() / 2.0 ** int(header["flow_bits"])
     if not len(flow) == len(tensors["cycle"]) == len(tensors["evidence"]):
         raise ValueError("flow and evidence differ in number")
-    packed = tensors["evidence"].to(torch.int32)
+    cycle, packed = tensors["cycle"].int(), tensors["evidence"].int()
+    fields, used = {}, 0
+    for name, quantiser in _PACKED:
+        fields[name] = quantiser.decode((packed >> used) & (2**quantiser.bits - 1))
+        used += quantiser.bits
     evidence = Evidence(
-        cycle_error=CYCLE.decode(tensors["cycle"]),
+        cycle_error=CYCLE.decode(cycle & (2**CYCLE.bits - 1)),
         speed=torch.hypot(flow[:, 0], flow[:, 1]),
-        backward_speed=BACKWARD.decode(packed & (2**BACKWARD.bits - 1)),
-        colour_error=COLOUR.decode((packed >> BACKWARD.bits) & (2**COLOUR.bits - 1)),
-        gradient=GRADIENT.decode(packed >> (BACKWARD.bits + COLOUR.bits)),
+        boundary=(cycle >> CYCLE.bits).float(),
+        **fields,
     )
-    return (int(header["height"]), int(header["width"])), evidence
+    size = (int(header["height"]), int(header["width"]))
+    motion = torch.tensor([float(number) for number in header["dominant"].split()]).view(2, 3)
+    return FlowLabel(
+        size, partial(_unpack, tensors["position"], size, len(flow)), flow, evidence, motion, header["views"]
+    )
 
 
-def _flow(tensors: dict[str, Tensor], header: dict[str, str]) -> Tensor:
-    return tensors["flow"].float() / 2.0 ** int(header["flow_bits"])
+def _unpack(position: Tensor, size: tuple[int, int], count: int) -> Tensor:
+    bits = np.frombuffer(zlib.decompress(position.numpy().tobytes()), dtype=np.uint8)
+    index = torch.from_numpy(np.flatnonzero(np.unpackbits(bits, count=size[0] * size[1])))
+    if len(index) != count:
+        raise ValueError("positions and flow differ in number")
+    return index

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -16,12 +18,10 @@ from torch import Tensor
 
 from refine_motion.errors import LabelError
 from refine_motion.files import replacing
-from refine_motion.labels.codec import EVIDENCE_TENSORS, FlowLabel, decode, decode_evidence, encode
-from refine_motion.types import Evidence
+from refine_motion.labels.codec import TENSORS, FlowLabel, decode, encode
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _HEADER = "refine_motion"
-_Decoded = TypeVar("_Decoded")
 
 
 @dataclass(frozen=True)
@@ -82,39 +82,23 @@ class LabelStore:
         return path.stat().st_size
 
     def read(self, key: PairKey) -> FlowLabel:
-        """The label of a pair.
+        """The label of a pair; its positions are unpacked when they are first asked for.
 
         Raises:
-            LabelError: it is absent, damaged, or belongs to something else.
+            LabelError: it is absent, damaged, or belongs to something else; positions that do not fit raise it later.
         """
-        return self._load(key, (*EVIDENCE_TENSORS, "position"), decode)
-
-    def read_evidence(self, key: PairKey) -> tuple[tuple[int, int], Evidence]:
-        """``(H, W)`` of the frames, and the evidence of a pair's label, fields ``(N,)``: what filters look at.
-
-        Raises:
-            LabelError: it is absent, damaged, or belongs to something else.
-        """
-        return self._load(key, EVIDENCE_TENSORS, decode_evidence)
-
-    def _load(
-        self, key: PairKey, names: Sequence[str], decoder: Callable[[dict[str, Tensor], dict[str, str]], _Decoded]
-    ) -> _Decoded:
         path = self.path(key)
         problem = self.problem(key)
-        if problem is None:
-            try:
-                with safe_open(path, framework="pt") as file:
-                    tensors, header = {name: file.get_tensor(name) for name in names}, _header(file)
-                for name, tensor in tensors.items():
-                    if header[f"crc32 {name}"] != _crc32(tensor):
-                        raise ValueError(f"{name} has another checksum")
-                return decoder(tensors, header)
-            except (SafetensorError, KeyError, ValueError, zlib.error) as error:
-                problem = f"damaged ({error})"
-                # Its header looks right, so nothing but its absence would have it made again.
-                path.unlink(missing_ok=True)
-        raise LabelError(f"{path}: label {problem}; run the command again, it makes just what is missing")
+        if problem is not None:
+            raise _refusal(path, problem)
+        with _refusing_damage(path):
+            with safe_open(path, framework="pt") as file:
+                tensors, header = {name: file.get_tensor(name) for name in TENSORS}, _header(file)
+            for name, tensor in tensors.items():
+                if header[f"crc32 {name}"] != _crc32(tensor):
+                    raise ValueError(f"{name} has another checksum")
+            label = decode(tensors, header)
+        return replace(label, positions=partial(_positions, path, label))
 
     def problem(self, key: PairKey) -> str | None:
         """Why the label of a pair cannot be used, judged by its header alone; None when it can."""
@@ -171,6 +155,28 @@ class LabelStore:
         with replacing(manifest) as partial:
             partial.write_text(json.dumps(content, indent=1))
         return manifest
+
+
+def _refusal(path: Path, problem: str) -> LabelError:
+    return LabelError(f"{path}: label {problem}; run the command again, it makes just what is missing")
+
+
+@contextmanager
+def _refusing_damage(path: Path) -> Iterator[None]:
+    """Make a :class:`LabelError` of what cannot be decoded, and remove the file.
+
+    Its header looks right, so nothing but its absence would have it made again.
+    """
+    try:
+        yield
+    except (SafetensorError, KeyError, ValueError, zlib.error) as error:
+        path.unlink(missing_ok=True)
+        raise _refusal(path, f"damaged ({error})") from error
+
+
+def _positions(path: Path, label: FlowLabel) -> Tensor:
+    with _refusing_damage(path):
+        return label.index
 
 
 def _crc32(tensor: Tensor) -> str:

@@ -138,11 +138,5 @@ class FlowTeacher:
             generator = torch.Generator().manual_seed(seed)
             chosen = torch.randperm(len(index), generator=generator)[: settings.max_per_pair]
             index = index[chosen].sort().values
-        flat = Evidence(
-            evidence.cycle_error.flatten(),
-            evidence.speed.flatten(),
-            evidence.backward_speed.flatten(),
-            evidence.colour_error.flatten(),
-            evidence.gradient.flatten(),
-        ).to("cpu")[index]
+        flat = Evidence(**{name: values.flatten() for name, values in vars(evidence).items()}).to("cpu")[index]
         return FlowLabel((flow.shape[1], flow.shape[2]), index, flow.flatten(1).T.cpu()[index], flat)

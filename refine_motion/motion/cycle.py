@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from refine_motion.motion.boundary import near_boundary
 from refine_motion.motion.grid import in_bounds, length, warp
 from refine_motion.types import Evidence
 
@@ -61,7 +62,9 @@ def gradient_strength(image: Tensor) -> Tensor:
     return torch.hypot(dx, dy)
 
 
-def flow_evidence(forward: Tensor, backward: Tensor, image_a: Tensor, image_b: Tensor) -> tuple[Evidence, Tensor]:
+def flow_evidence(
+    forward: Tensor, backward: Tensor, image_a: Tensor, image_b: Tensor, spread: Tensor | None = None
+) -> tuple[Evidence, Tensor]:
     """All evidence about a forward flow.
 
     Args:
@@ -69,16 +72,20 @@ def flow_evidence(forward: Tensor, backward: Tensor, image_a: Tensor, image_b: T
         backward: ``(B, 2, H, W)`` flow from b to a in pixels.
         image_a: ``(B, 3, H, W)``, 0..255.
         image_b: ``(B, 3, H, W)``, 0..255.
+        spread: ``(B, H, W)`` distance in pixels between the views that ``forward`` is the mean of; 0 when not given.
 
     Returns:
         The evidence, fields ``(B, H, W)``, and where the flow ends inside the image, ``(B, H, W)`` bool.
     """
     image_a, image_b = image_a.float(), image_b.float()
+    speed = length(forward)
     evidence = Evidence(
         cycle_error=cycle_error(forward, backward),
-        speed=length(forward),
+        speed=speed,
         backward_speed=length(backward),
         colour_error=colour_error(image_a, image_b, forward),
         gradient=gradient_strength(image_a),
+        spread=torch.zeros_like(speed) if spread is None else spread,
+        boundary=near_boundary(forward).to(speed.dtype),
     )
     return evidence, in_bounds(forward)

@@ -12,7 +12,7 @@ from refine_motion.errors import ConfigError, LabelError
 from refine_motion.files import remove_abandoned
 from refine_motion.labels.generate import LabelModule, LabelWriter
 from refine_motion.labels.opened import note_videos
-from refine_motion.labels.select import CycleRule, LabelFilter
+from refine_motion.labels.select import LabelRule
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary, summarise
 from refine_motion.labels.teacher import FlowTeacher
@@ -90,11 +90,11 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
     return store, summary
 
 
-def _check_ceiling(filters: Sequence[LabelFilter], ceiling: float) -> None:
-    """Refuse a cycle rule that wants labels which were never stored."""
-    for rule in filters:
-        if isinstance(rule, CycleRule) and rule.looseness > ceiling:
+def _check_ceiling(rules: Sequence[LabelRule], ceiling: float) -> None:
+    """Refuse a rule that wants labels which were never stored."""
+    for rule in rules:
+        if rule.looseness > ceiling:
             raise ConfigError(
-                f"CycleRule(alpha={rule.alpha:g}, beta={rule.beta:g}) is {rule.looseness:g} times the paper's rule, "
-                f"but only {ceiling:g} times is stored: set label.ceiling to {rule.looseness:g}"
+                f"{type(rule).__name__} keeps labels up to {rule.looseness:g} times the paper's cycle rule, but only "
+                f"{ceiling:g} times is stored: set label.ceiling to {rule.looseness:g}"
             )

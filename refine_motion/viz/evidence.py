@@ -32,12 +32,12 @@ class _Kind:
     threshold: Callable[[LabelRule], float | None] = lambda rule: None
 
 
-def _between_levels(quantiser: LogQuantiser, step: int) -> np.ndarray:
-    """Bin edges half-way between stored levels, ``step`` levels a bin: others would show the rounding as a comb."""
+def _between_levels(quantiser: LogQuantiser) -> np.ndarray:
+    """Bin edges half-way between stored levels: others would show the rounding as a comb."""
     levels = quantiser.decode(torch.arange(2**quantiser.bits)).double()
     above_knee = levels + quantiser.knee
     between = (above_knee[:-1] * above_knee[1:]).sqrt() - quantiser.knee
-    return torch.cat((between, levels[-1:]))[::step].numpy()
+    return torch.cat((between, levels[-1:])).numpy()
 
 
 _KINDS = (
@@ -50,7 +50,7 @@ _KINDS = (
     _Kind(
         "colour error, grey levels of 255",
         lambda evidence: evidence.colour_error,
-        _between_levels(COLOUR, 2),
+        _between_levels(COLOUR),
         lambda rule: rule.max_error if isinstance(rule, ColourRule) else None,
     ),
     _Kind(
@@ -59,7 +59,7 @@ _KINDS = (
         np.logspace(-4, 8, 49, base=2),
         lambda rule: rule.pixels if isinstance(rule, MinSpeed) else None,
     ),
-    _Kind("image gradient, grey levels per px", lambda evidence: evidence.gradient, _between_levels(GRADIENT, 1)),
+    _Kind("image gradient, grey levels per px", lambda evidence: evidence.gradient, _between_levels(GRADIENT)),
 )
 
 

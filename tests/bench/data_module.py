@@ -88,7 +88,8 @@ def _make_labels(module: VideoLabelDataModule) -> None:
             index = torch.randperm(size[0] * size[1], generator=generator)[:count].sort().values
             flow = torch.stack((index % size[1], index // size[1]), dim=1) / 40
             small = torch.rand(count, generator=generator)
-            evidence = Evidence(0.1 * small, flow.norm(dim=1), flow.norm(dim=1), 2 * small, 10 * small)
+            speed, none = flow.norm(dim=1), torch.zeros(count)
+            evidence = Evidence(0.1 * small, speed, speed, 2 * small, 10 * small, none, none)
             made[size] = FlowLabel(size, index, flow, evidence)
         for key in window.pair_keys():
             cast(LabelStore, module.store).write(key, made[size])

@@ -57,4 +57,4 @@ def _worst(count: int) -> FlowLabel:
 
     index = torch.randperm(_SIZE[0] * _SIZE[1], generator=generator)[:count].sort().values
     flow = 20 * torch.randn(count, 2, generator=generator)
-    return FlowLabel(_SIZE, index, flow, Evidence(values(), flow.norm(dim=1), values(), values(), values()))
+    return FlowLabel(_SIZE, index, flow, Evidence(values(), flow.norm(dim=1), *(values() for _ in range(5))))

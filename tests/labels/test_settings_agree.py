@@ -25,7 +25,8 @@ def label(weights: Path, frames: torch.Tensor, threads: int, correlation: str) -
     finally:
         torch.set_num_threads(before)
     tensors, _ = encode(made)
-    return made.index, tensors["flow"].int(), tensors["cycle"].int(), tensors["evidence"].int()
+    # The eighth bit is whether a motion boundary is near.
+    return made.index, tensors["flow"].int(), tensors["cycle"].int() & 127, tensors["cycle"].int() >> 7
 
 
 @pytest.mark.parametrize(("threads", "correlation"), [(2, "all_pairs"), (1, "on_demand")])
@@ -42,7 +43,7 @@ def test_at_most_one_quantum_on_a_thousandth_of_the_values(
     # A pixel at the very ceiling may be stored by one and not by the other.
     assert (~common).sum() + (~torch.isin(other_index, index)).sum() <= 0.001 * len(index)
     other_common = torch.isin(other_index, index)
-    for one, two in zip(values[:2], other_values[:2], strict=True):
+    for one, two in zip(values, other_values, strict=True):
         difference = (one[common] - two[other_common]).abs()
         assert difference.max() <= 1
         assert (difference > 0).float().mean() <= 0.001

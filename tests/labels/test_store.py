@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from refine_motion.errors import LabelError
+from refine_motion.labels import store as store_module
+from refine_motion.labels.codec import TENSORS, FlowLabel, encode
 from refine_motion.labels.select import ColourRule, CycleRule
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.summary import summarise
@@ -55,19 +57,40 @@ def test_files_that_do_not_fit_are_named_and_made_again(tmp_path: Path) -> None:
     assert store.problem(KEY) is None
 
 
-@pytest.mark.parametrize("where", ["evidence", "all"])
-def test_a_changed_byte_is_found_when_it_is_read_and_the_label_made_again(tmp_path: Path, where: str) -> None:
+@pytest.mark.parametrize("tensor", TENSORS)
+def test_a_changed_byte_is_found_when_it_is_read_and_the_label_made_again(tmp_path: Path, tensor: str) -> None:
     store = LabelStore(tmp_path, "t1")
     store.write(KEY, make_label((20, 20), 0.5, 2.0))
     path = store.path(KEY)
     content = bytearray(path.read_bytes())
-    # The tensors lie behind the header in the order of their alignment; every one of them is checked.
-    content[-1] ^= 0x80
-    content[len(content) - 300] ^= 0x80
+    start = 8 + int.from_bytes(content[:8], "little")
+    first, end = json.loads(content[8:start])[tensor]["data_offsets"]
+    content[start + (first + end) // 2] ^= 0x80
     path.write_bytes(content)
     assert store.problem(KEY) is None
-    with pytest.raises(LabelError, match=r"damaged \(.* checksum\)"):
-        (store.read_evidence if where == "evidence" else store.read)(KEY)
+    with pytest.raises(LabelError, match=rf"damaged \({tensor} .* checksum\)"):
+        store.read(KEY)
+    assert store.problem(KEY) == "absent"
+
+
+def test_positions_that_do_not_fit_are_found_when_they_are_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LabelStore(tmp_path, "t1")
+    label = make_label((20, 20), 0.5, 2.0)
+    other, _ = encode(make_label((20, 20), 0.6, 2.0))
+
+    def wrong(made: FlowLabel) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+        tensors, header = encode(made)
+        return tensors | {"position": other["position"]}, header
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "encode", wrong)
+        store.write(KEY, label)
+    found = store.read(KEY)
+    assert len(found.evidence.cycle_error) == len(label.flow)
+    with pytest.raises(LabelError, match=rf"{store.path(KEY)}.*damaged \(positions"):
+        _ = found.index
     assert store.problem(KEY) == "absent"
 
 
@@ -94,17 +117,9 @@ def test_manifest_is_rebuilt_from_headers(tmp_path: Path) -> None:
     assert sorted(e["kept"] for e in content["labels"]) == sorted(len(v.index) for v in kept.values())
 
 
-def test_evidence_is_read_without_positions_and_refused_like_a_label(tmp_path: Path) -> None:
-    store = LabelStore(tmp_path, "t")
-    store.write(KEY, make_label((20, 30), 0.5, 2.0))
-    size, evidence = store.read_evidence(KEY)
-    assert size == (20, 30)
-    assert torch.equal(evidence.cycle_error, store.read(KEY).evidence.cycle_error)
+def test_absent_labels_are_named(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="absent"):
-        store.read_evidence(PairKey("abc", 4, 6))
-    store.path(KEY).write_bytes(store.path(KEY).read_bytes()[:100])
-    with pytest.raises(LabelError, match="damaged"):
-        store.read_evidence(KEY)
+        LabelStore(tmp_path, "t").read(KEY)
 
 
 def test_five_thresholds_on_400_labels(tmp_path: Path) -> None:
@@ -116,7 +131,7 @@ def test_five_thresholds_on_400_labels(tmp_path: Path) -> None:
     shares = []
     for beta in (0.05, 0.1, 0.2, 0.3, 0.4):
         start = time.perf_counter()
-        evidence = [store.read_evidence(key)[1] for key in keys]
+        evidence = [store.read(key).evidence for key in keys]
         # Some eighth of a second where the machine is idle.
         assert time.perf_counter() - start < 1
         assert len(evidence) == 400

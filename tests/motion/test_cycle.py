@@ -70,3 +70,17 @@ def test_opposite_translations_cycle_exactly_inside() -> None:
 def test_gradient_of_a_ramp() -> None:
     ramp = (3 * torch.arange(7.0) + 4 * torch.arange(5.0)[:, None]).expand(1, 3, 5, 7)
     torch.testing.assert_close(gradient_strength(ramp), torch.full((1, 5, 7), 5.0))
+
+
+def test_spread_is_handed_on_and_boundaries_are_those_of_the_forward_flow() -> None:
+    forward = torch.zeros(1, 2, 20, 30)
+    forward[:, 0, :, 15:] = 2
+    image = torch.zeros(1, 3, 20, 30)
+    evidence, _ = flow_evidence(forward, torch.zeros_like(forward), image, image)
+    assert evidence.spread.shape == evidence.speed.shape
+    assert not evidence.spread.any()
+    assert evidence.boundary[0, 0].nonzero().flatten().tolist() == list(range(10, 20))
+    spread = torch.rand(1, 20, 30)
+    evidence, _ = flow_evidence(torch.zeros_like(forward), forward, image, image, spread)
+    assert torch.equal(evidence.spread, spread)
+    assert not evidence.boundary.any()
