@@ -1,0 +1,121 @@
+"""Whether a candidate replaces the original weights: a pure rule over gains measured without ground truth.
+
+The candidate that is best on one half of what is held out must prove itself on the other half. It takes the place of
+the original only where that is more than noise, where the picture itself does not speak against it, and where it does
+no harm that the held-out pairs do not show; else the original weights stay (a no-harm gate).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from refine_motion.refine.gain import Gain
+
+# A smaller gain is not worth other weights, and a model that learnt nothing can have one that is no noise.
+LEAST_GAIN = 0.005
+
+IMPROVED, KEPT, UNCHECKED = "improved", "kept", "unchecked"
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What a candidate must not make worse.
+
+    Attributes:
+        gain: of the candidate there.
+        tolerance: loss that is put up with, as a logarithm of errors.
+    """
+
+    gain: Gain
+    tolerance: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the loss may still be within the tolerance, as far as one can tell."""
+        return self.gain.high >= -self.tolerance
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the deciding half says of one candidate.
+
+    Attributes:
+        name: of the candidate.
+        gain: over the original by all kinds of errors; None where there was too little to compare.
+        census: by the census error alone, which is of the picture and not of the teacher.
+        guards: by what is guarded, in the words of a message.
+    """
+
+    name: str
+    gain: Gain | None
+    census: Gain | None
+    guards: Mapping[str, Guard]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What comes out of a refinement.
+
+    Attributes:
+        decision: ``improved``, ``kept`` (the original weights), or ``unchecked`` where nobody asked.
+        candidate: the one that was chosen; None where the original weights are kept.
+        gain: estimated without ground truth, of the chosen candidate or of the one that was turned down.
+        reason: why, in a few words.
+    """
+
+    decision: str
+    candidate: str | None
+    gain: Gain | None
+    reason: str
+
+    def line(self) -> str:
+        """The one line that a refinement ends with."""
+        if self.decision == IMPROVED and self.gain is not None:
+            value, low, high = self.gain.percent()
+            return (
+                f"improved: error {value:.1f} % lower (label-free estimate, 90 % interval {low:.1f} to {high:.1f} %; "
+                f"{self.reason})"
+            )
+        kept = "the original weights" if self.decision == KEPT else "the last student"
+        return f"{self.decision}: {kept} ({self.reason})"
+
+
+def decide(trials: Iterable[Trial]) -> Decision:
+    """Take the first trial that passes, where those before it failed by a guard alone.
+
+    Args:
+        trials: of the best candidate, and then of those between it and the original, nearer and nearer to that. They
+            are asked for one by one, as far as needed.
+
+    Returns:
+        ``improved`` or ``kept``.
+    """
+    first: Decision | None = None
+    for trial in trials:
+        reason = _against(trial)
+        if reason is None:
+            broken = [name for name, guard in trial.guards.items() if not guard.holds]
+            if not broken:
+                return Decision(IMPROVED, trial.name, trial.gain, f"candidate {trial.name}")
+            loss = -min(trial.guards[name].gain.percent()[0] for name in broken)
+            reason = (
+                f"{trial.name} is better on the held-out pairs, but up to {loss:.1f} % worse at {', '.join(broken)}"
+            )
+            first = first or Decision(KEPT, None, trial.gain, reason)
+            continue
+        return first or Decision(KEPT, None, trial.gain, reason)
+    return first or Decision(KEPT, None, None, "there is no candidate")
+
+
+def _against(trial: Trial) -> str | None:
+    """Why the held-out pairs speak against a candidate."""
+    if trial.gain is None or trial.census is None or not math.isfinite(trial.gain.value):
+        return "the held-out pairs hold too little that can be compared"
+    if trial.gain.value < LEAST_GAIN or trial.gain.low <= 0:
+        _, low, high = trial.gain.percent()
+        return f"{trial.name} is not better beyond noise: 90 % interval {low:.1f} to {high:.1f} % lower error"
+    if trial.census.high < 0:
+        return f"{trial.name} is nearer to the labels, but the frames contradict it (census error)"
+    return None

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refine_motion.refine.decision import LEAST_GAIN, Decision, Guard, Trial, decide
+from refine_motion.refine.gain import Gain
+
+GOOD = Gain(0.2, 0.1, 0.3)
+NOISE = Gain(0.02, -0.01, 0.05)
+WORSE = Gain(-0.2, -0.3, -0.1)
+TOLERANCE = math.log(1.01)
+
+
+def trial(name: str = "last", gain: Gain | None = GOOD, census: Gain | None = NOISE, **guards: Gain) -> Trial:
+    return Trial(name, gain, census, {key: Guard(value, TOLERANCE) for key, value in guards.items()})
+
+
+def test_a_candidate_that_is_better_beyond_noise_is_taken() -> None:
+    found = decide([trial(fast=NOISE, slow=GOOD)])
+    assert found == Decision("improved", "last", GOOD, "candidate last")
+    assert found.line() == (
+        "improved: error 18.1 % lower (label-free estimate, 90 % interval 9.5 to 25.9 %; candidate last)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gain", "census", "why"),
+    [
+        (NOISE, NOISE, "not better beyond noise"),
+        (WORSE, WORSE, "not better beyond noise"),
+        (Gain(LEAST_GAIN / 2, LEAST_GAIN / 4, LEAST_GAIN), NOISE, "not better beyond noise"),
+        (GOOD, WORSE, "census"),
+        (GOOD, Gain(-0.1, -0.2, -1e-6), "census"),
+        (None, NOISE, "too little"),
+        (GOOD, None, "too little"),
+        (Gain(math.nan, math.nan, math.nan), NOISE, "too little"),
+    ],
+)
+def test_else_the_original_is_kept_and_it_is_said_why(gain: Gain | None, census: Gain | None, why: str) -> None:
+    # What comes between the candidate and the original is of use against a broken guard alone.
+    found = decide([trial(gain=gain, census=census), trial("half")])
+    assert found.decision == "kept"
+    assert found.candidate is None
+    assert why in found.reason
+    assert found.line() == f"kept: the original weights ({found.reason})"
+
+
+def test_a_broken_guard_leads_towards_the_original() -> None:
+    broken = trial(fast=WORSE, slow=GOOD)
+    found = decide([broken, trial("0.75 of last", fast=WORSE), trial("0.5 of last", Gain(0.1, 0.05, 0.2), fast=NOISE)])
+    assert found.decision == "improved"
+    assert found.candidate == "0.5 of last"
+    assert found.gain == Gain(0.1, 0.05, 0.2)
+    # Where that gains nothing any more, or breaks the guard all the way, the first failure is told.
+    for rest in ([], [trial("0.5 of last", NOISE)], [trial("0.5 of last", fast=WORSE)] * 2):
+        found = decide([broken, *rest])
+        assert found.decision == "kept"
+        assert found.gain == GOOD
+        assert "last is better" in found.reason
+        assert "22.1 % worse at fast" in found.reason
+        assert "slow" not in found.reason
+
+
+def test_a_guard_breaks_beyond_its_tolerance_and_noise() -> None:
+    assert Guard(Gain(-0.005, -0.006, -0.004), TOLERANCE).holds
+    assert Guard(Gain(-0.2, -0.5, 0.0), TOLERANCE).holds
+    assert not Guard(Gain(-0.02, -0.03, -0.011), TOLERANCE).holds
+    assert not Guard(Gain(-0.02, -0.03, -0.001), 0.0).holds
+
+
+def test_trials_are_made_as_far_as_they_are_needed() -> None:
+    def trials() -> Iterator[Trial]:
+        yield trial(fast=WORSE)
+        yield trial("half")
+        raise AssertionError
+
+    assert decide(trials()).candidate == "half"
+
+
+def test_no_candidate_keeps_the_original() -> None:
+    assert decide([]).decision == "kept"
+
+
+_gains = st.builds(
+    lambda value, below, above: Gain(value, value - below, value + above),
+    st.floats(-1, 1, allow_subnormal=False),
+    st.floats(0, 1, allow_subnormal=False),
+    st.floats(0, 1, allow_subnormal=False),
+)
+_trials = st.builds(
+    Trial,
+    st.sampled_from("abcd"),
+    st.none() | _gains,
+    st.none() | _gains,
+    st.dictionaries(st.sampled_from(["slow", "fast"]), st.builds(Guard, _gains, st.just(TOLERANCE))),
+)
+
+
+@given(st.lists(_trials, max_size=5))
+def test_only_what_gains_beyond_noise_and_harms_nothing_is_ever_taken(trials: list[Trial]) -> None:
+    found = decide(trials)
+    assert (found.decision == "improved") == (found.candidate is not None)
+    if found.candidate is None:
+        return
+    assert any(
+        t.name == found.candidate
+        and t.gain is not None
+        and t.gain == found.gain
+        and t.gain.low > 0
+        and t.census is not None
+        and t.census.high >= 0
+        and all(guard.gain.high >= -TOLERANCE for guard in t.guards.values())
+        for t in trials
+    )
