@@ -19,7 +19,14 @@ from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.weighted import WeightedLabels
 from refine_motion.labels.windows import PairWindow, plan_windows, thin_out
-from refine_motion.refine.dataset import HeldOutPairs, HeldOutSamples, Source, SourceExamples, TrainingPairs
+from refine_motion.refine.dataset import (
+    HeldOutPairs,
+    HeldOutSamples,
+    Source,
+    SourceExamples,
+    TrainingPairs,
+    collate_padded,
+)
 from refine_motion.refine.holdout import HeldOut, Part, hold_out
 from refine_motion.refine.order import HeldOutOrder, WindowShuffle
 from refine_motion.video.index import VideoIndex, build_index
@@ -45,7 +52,7 @@ class VideoLabelDataModule(LightningDataModule):
             picture in blocks, the same in every frame.
         filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
             reach its numbers (``--data.filters.cycle.beta 0.2``); None takes the paper's ``cycle`` and ``colour`` rule.
-        crop: ``(H, W)`` of a training sample in pixels.
+        crop: ``(H, W)`` of a training sample in pixels, at most: smaller frames are taken whole.
         crop_candidates: random places for each training sample, of which the more likely to be taken is the one whose
             labels weigh more; 1 is uniform.
         batch_size: pairs per step and process.
@@ -196,6 +203,7 @@ class VideoLabelDataModule(LightningDataModule):
             dataset,
             self.batch_size,
             sampler=order,
+            collate_fn=collate_padded,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             timeout=_timeout(self.num_workers),
@@ -218,6 +226,7 @@ class VideoLabelDataModule(LightningDataModule):
                 dataset,
                 self.batch_size,
                 sampler=HeldOutOrder(dataset, world, rank),
+                collate_fn=collate_padded,
                 num_workers=workers,
                 timeout=_timeout(workers),
             )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from refine_motion.labels.opened import evenly
 from refine_motion.labels.source_domain import SourceDomain
@@ -27,7 +27,7 @@ class Source:
     Attributes:
         windows: windows with labelled pairs.
         labels: their labels and weights.
-        crop: ``(H, W)`` of a sample in pixels.
+        crop: ``(H, W)`` of a sample in pixels, at most.
         seed: run seed.
         region: of a frame size ``(H, W)``, where labels count, ``(H, W)`` bool; None is everywhere.
     """
@@ -170,7 +170,7 @@ class SourceExamples(Dataset[dict[str, Any]]):
     Args:
         domain: where they come from.
         numbers: which ones.
-        crop: ``(H, W)`` of a sample in pixels.
+        crop: ``(H, W)`` of a sample in pixels, at most.
     """
 
     def __init__(self, domain: SourceDomain, numbers: Sequence[int], crop: tuple[int, int]):
@@ -219,10 +219,10 @@ def choose_place(weight: Tensor, size: tuple[int, int], candidates: int, seed: i
 
 
 def crop_maps(maps: dict[str, Tensor], size: tuple[int, int], u: float, v: float) -> dict[str, Tensor]:
-    """Cut the same window from all maps; what is smaller is padded, images by their edge, all else by zeros.
+    """Cut the same window from all maps; a side that is smaller is taken whole.
 
     Args:
-        maps: ``(C, H, W)`` each; those named ``image_...`` are pictures.
+        maps: ``(C, H, W)`` each.
         size: ``(h, w)`` wanted.
         u: vertical place of the window, 0 at the top to 1 at the bottom.
         v: horizontal place, 0 at the left to 1 at the right.
@@ -230,12 +230,29 @@ def crop_maps(maps: dict[str, Tensor], size: tuple[int, int], u: float, v: float
     height, width = next(iter(maps.values())).shape[-2:]
     top = round(u * max(0, height - size[0]))
     left = round(v * max(0, width - size[1]))
-    below, right = max(0, size[0] - height), max(0, size[1] - width)
-    cut = {name: m[..., top : top + size[0], left : left + size[1]] for name, m in maps.items()}
-    if not (below or right):
-        return cut
-    padding = (0, right, 0, below)
-    return {
-        name: F.pad(m[None].float(), padding, "replicate")[0].byte() if name.startswith("image") else F.pad(m, padding)
-        for name, m in cut.items()
-    }
+    return {name: m[..., top : top + size[0], left : left + size[1]] for name, m in maps.items()}
+
+
+def collate_padded(samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A batch of samples; maps smaller than the largest are padded below and to the right.
+
+    Images are padded by their edge, all else by zeros. Nothing is where all are of one size: padding changes what the
+    network's instance norm sees.
+
+    Args:
+        samples: as the datasets here give them, maps ``(C, H, W)``.
+    """
+    height, width = (max(sample["flow"].shape[axis] for sample in samples) for axis in (-2, -1))
+
+    def padded(name: str, value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        padding = (0, width - value.shape[-1], 0, height - value.shape[-2])
+        if not any(padding):
+            return value
+        return (
+            F.pad(value[None].float(), padding, "replicate")[0].byte() if name[:5] == "image" else F.pad(value, padding)
+        )
+
+    batch: dict[str, Any] = default_collate([{k: padded(k, v) for k, v in sample.items()} for sample in samples])
+    return batch

@@ -17,6 +17,7 @@ from refine_motion.refine.dataset import (
     SourceExamples,
     TrainingPairs,
     choose_place,
+    collate_padded,
     crop_maps,
 )
 from refine_motion.refine.holdout import Blocks
@@ -130,20 +131,34 @@ def test_held_out_samples_are_whole_pairs_spread_evenly(source: Source) -> None:
     assert len(HeldOutSamples(source, limit=100)) == 8
 
 
-def test_frames_smaller_than_the_crop_are_padded_and_the_padding_has_no_label() -> None:
-    maps = {
-        "image_a": torch.arange(12, dtype=torch.uint8).view(1, 3, 4).expand(3, 3, 4),
-        "flow": torch.ones(2, 3, 4),
-        "weight": torch.ones(1, 3, 4),
-        "region": torch.ones(1, 3, 4, dtype=torch.bool),
+def sample_of(height: int, width: int) -> dict[str, object]:
+    return {
+        "image_a": torch.arange(height * width, dtype=torch.uint8).view(1, height, width).expand(3, height, width),
+        "flow": torch.ones(2, height, width),
+        "weight": torch.ones(1, height, width),
+        "region": torch.ones(1, height, width, dtype=torch.bool),
+        "seed": 2**60 + 1,
+        "clip": "a.mp4",
     }
-    cut = crop_maps(maps, (5, 4), 0.3, 0.9)
-    assert cut["image_a"].shape == (3, 5, 4)
-    assert cut["image_a"].dtype == torch.uint8
-    assert torch.equal(cut["image_a"][:, 4], cut["image_a"][:, 2])
-    assert cut["weight"][0].sum(dim=1).tolist() == [4, 4, 4, 0, 0]
-    assert cut["region"][0].sum(dim=1).tolist() == [4, 4, 4, 0, 0]
-    assert cut["region"].dtype == torch.bool
+
+
+def test_a_side_smaller_than_the_crop_is_taken_whole() -> None:
+    maps = {name: value for name, value in sample_of(3, 8).items() if isinstance(value, torch.Tensor)}
+    cut = crop_maps(maps, (5, 4), 0.3, 1.0)
+    assert torch.equal(cut["image_a"], maps["image_a"][..., 4:])
+
+
+def test_only_what_is_smaller_than_the_rest_of_its_batch_is_padded_and_the_padding_has_no_label() -> None:
+    batch = collate_padded([sample_of(3, 4), sample_of(5, 4)])
+    assert batch["image_a"].shape == (2, 3, 5, 4)
+    assert batch["image_a"].dtype == torch.uint8
+    assert torch.equal(batch["image_a"][0, :, 4], batch["image_a"][0, :, 2])
+    assert batch["weight"][0, 0].sum(dim=1).tolist() == [4, 4, 4, 0, 0]
+    assert batch["region"][0, 0].sum(dim=1).tolist() == [4, 4, 4, 0, 0]
+    assert batch["region"].dtype == torch.bool
+    assert batch["seed"].tolist() == [2**60 + 1] * 2
+    assert batch["clip"] == ["a.mp4"] * 2
+    assert collate_padded([sample_of(3, 4)])["image_a"].shape == (1, 3, 3, 4)
 
 
 def test_a_crop_is_as_likely_as_its_labels_weigh() -> None:
