@@ -123,11 +123,11 @@ def run_demo(plan: DemoPlan, root: Path, say: Callable[[str, str], None]) -> Dem
     ):
         _render(plan, folder)
     videos = str(folder.videos)
-    settings = LabelSettings(iters=plan.label_iters, scale=plan.label_scale)
+    settings = LabelSettings(iters=plan.label_iters, views=(plan.label_view,))
     with stage(
         "Label",
-        f"The frozen model looks at the frames at {plan.label_scale:g} times their size and estimates flow there and "
-        "back; what returns to where it started is kept.",
+        f"The frozen model looks at the frames at {plan.label_view} their size and estimates flow there and back; what "
+        "returns to where it started is kept.",
     ):
         label(videos, None, before, folder.run / "labels", settings, accelerator="cpu", filters=FILTERS, num_workers=1)
     with stage(

@@ -207,10 +207,10 @@ def _labels(result: DemoResult) -> Section:
     )
     return Section(
         "What it learnt from",
-        f"The frozen model looked at the clips at {plan.label_scale:g} times their size and estimated flow forward and "
-        "backward. A pixel is kept where the way there and back ends close to where it began. The refined model learnt "
-        "to say the same in one look at the clips' own size. The error of the labels is known here because these "
-        "worlds are made; training did not see it.",
+        f"The frozen model looked at the clips at {plan.label_view} their size and estimated flow there and back. A "
+        "pixel is kept where that way ends close to where it began. The refined model learnt to say the same in one "
+        "look at the clips' own size. The error of the labels is known here because these worlds are made; training "
+        "did not see it.",
         [facts, moving, FlowKey(max_speed)],
     )
 
@@ -252,7 +252,7 @@ def own_command(result: DemoResult) -> str:
         "refine-motion fit --config configs/refine/flow_cpu.yaml",
         "--data.videos my_videos/ --workdir runs/mine",
         f"--model.weights {shlex.quote(plan.weights)}",
-        f"--label.iters {plan.label_iters} --label.scale {plan.label_scale:g}",
+        f"--label.iters {plan.label_iters} --label.views '[{plan.label_view}]'",
         f"--model.iters {plan.iters} --model.learning_rate {plan.learning_rate:g}",
         f"--model.augment.jitter_probability {plan.jitter:g}",
         "--data.filters.cycle.alpha 0.008 --data.filters.cycle.beta 0.4",

@@ -29,7 +29,7 @@ class DemoPlan:
         frames: of each clip.
         pairs: frame pairs with truth in each held-out clip.
         label_iters: iterations of the teacher.
-        label_scale: enlargement of the frames that the teacher sees.
+        label_view: how the teacher sees the frames.
         iters: iterations of the student, and of both models when they are scored.
         crop: height and width of a training sample in pixels.
         batch_size: samples of a step.
@@ -52,7 +52,7 @@ class DemoPlan:
     frames: int = 13
     pairs: int = 3
     label_iters: int = 8
-    label_scale: float = 2.0
+    label_view: str = "2x"
     iters: int = 8
     crop: tuple[int, int] = (160, 192)
     batch_size: int = 2

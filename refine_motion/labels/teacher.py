@@ -7,14 +7,18 @@ import json
 from dataclasses import asdict, dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.codec import FlowLabel
-from refine_motion.models.base import FlowModel, resize_flow
+from refine_motion.labels.views import Look, View, parse_view
+from refine_motion.models.base import FlowModel
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
+from refine_motion.motion.grid import length
 from refine_motion.types import Evidence
+
+# Tiles of fewer would be smaller than what models can take.
+_LEAST_PIXELS = 2**16
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,11 @@ class LabelSettings:
         tolerance: the teacher stops before ``iters`` when an iteration changes the flow by less than this on average
             over the frame, in pixels; 0 never stops. It gains time and loses accuracy.
         precision: of the teacher's networks, ``32`` or ``bf16`` (autocast); evidence is float32 in any case.
-        scale: the teacher sees frames enlarged by this factor, 1 to 3, and its flow is brought back to their own size.
-            Trained at small motion, it finds finer motion there, in the square of the factor's time.
+        views: how the teacher sees the frames, as of :func:`refine_motion.labels.views.parse_view`: ``1x`` as they are,
+            which is the paper's teacher, ``2x`` at twice their size, where a model that was trained at small motion
+            finds finer motion, in the square of the factor's time. Flow is brought back to the frames' own size.
+        mirror: labels are the mean of the view and its mirror image, whose distance is then known as their spread.
+        max_pixels: of an enlarged frame; larger ones are looked at in overlapping tiles.
         threads_per_process: CPU threads of each labelling process; None leaves what torch has chosen. With a number,
             one process and several give the same bytes on one machine, since sums are split alike.
     """
@@ -39,14 +46,16 @@ class LabelSettings:
     max_per_pair: int = 200_000
     tolerance: float = 0.0
     precision: str = "32"
-    scale: float = 1.0
+    views: tuple[str, ...] = ("1x",)
+    mirror: bool = False
+    max_pixels: int = 4_000_000
     threads_per_process: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work.
 
         Raises:
-            ConfigError: a value is below its minimum.
+            ConfigError: a value is out of range.
         """
         for name in ("iters", "max_per_pair"):
             if getattr(self, name) < 1:
@@ -57,10 +66,24 @@ class LabelSettings:
             raise ConfigError(f"label.tolerance must not be negative, got {self.tolerance}")
         if self.precision not in ("32", "bf16"):
             raise ConfigError(f"label.precision must be 32 or bf16, got {self.precision!r}")
-        if not 1 <= self.scale <= 3:
-            raise ConfigError(f"label.scale must be between 1 and 3, got {self.scale}")
+        if not self.views or len(set(self.views)) < len(self.views):
+            raise ConfigError(f"label.views must be one or more different views, got {list(self.views)}")
+        for view in self.views:
+            parse_view(view)
+        if self.max_pixels < _LEAST_PIXELS:
+            raise ConfigError(f"label.max_pixels must be at least {_LEAST_PIXELS}, got {self.max_pixels}")
         if self.threads_per_process is not None and self.threads_per_process < 1:
             raise ConfigError(f"label.threads_per_process must be at least 1, got {self.threads_per_process}")
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """Flow of a pair both ways, ``(1, 2, H, W)``; distance ``(1, H, W)`` of the views that it is the mean of; which."""
+
+    forward: Tensor
+    backward: Tensor
+    spread: Tensor
+    views: str
 
 
 class FlowTeacher:
@@ -97,35 +120,40 @@ class FlowTeacher:
         """
         if not pairs:
             return []
-        size = (frames.shape[2], frames.shape[3])
-        with self._autocast(frames.device):
-            features = self.model.encode(self._enlarged(frames))
+        looks = self._looks(frames, parse_view(self.settings.views[0]))
         labels = []
         # One pair at a time: the correlation volume of a pair is what fills memory, not what the device waits for.
         for (a, b), seed in zip(pairs, seeds, strict=True):
-            with self._autocast(frames.device):
-                forward, backward = self.model.match_both(
-                    features[[a]], features[[b]], self.settings.iters, self.settings.tolerance
-                )
+            found = self._estimate(looks, a, b)
             # Evidence is gathered at the frames' own size, where the label is used.
-            if self.settings.scale != 1:
-                forward, backward = resize_flow(forward, size), resize_flow(backward, size)
-            evidence, inside = flow_evidence(forward, backward, frames[[a]], frames[[b]])
-            labels.append(self._sparse(forward[0], evidence, inside[0], seed))
+            evidence, inside = flow_evidence(found.forward, found.backward, frames[[a]], frames[[b]], found.spread)
+            labels.append(self._sparse(found, evidence, inside[0], seed))
         return labels
 
-    def _enlarged(self, frames: Tensor) -> Tensor:
-        if self.settings.scale == 1:
-            return frames
-        size = [round(side * self.settings.scale) for side in frames.shape[-2:]]
-        return F.interpolate(frames.float(), size, mode="bilinear", align_corners=False)
+    def _looks(self, frames: Tensor, view: View) -> list[Look]:
+        """The view, and its mirror image where labels are the mean of both."""
+        settings = self.settings
+        views = [view, view.mirrored] if settings.mirror else [view]
+        with self._autocast(frames.device):
+            return [
+                Look(self.model, frames, one, settings.max_pixels, settings.iters, settings.tolerance) for one in views
+            ]
+
+    def _estimate(self, looks: list[Look], a: int, b: int) -> _Estimate:
+        """Mean flow of one or two looks at a pair."""
+        with self._autocast(looks[0].frames.device):
+            forward, backward, views = zip(*(one.flow(a, b) for one in looks), strict=True)
+        if len(looks) == 1:
+            return _Estimate(forward[0], backward[0], torch.zeros_like(forward[0][:, 0]), str(views[0]))
+        one, two = forward
+        return _Estimate((one + two) / 2, sum(backward) / 2, length(one - two), " + ".join(str(view) for view in views))
 
     def _autocast(self, device: torch.device) -> torch.autocast:
         """The precision of the settings, whatever that of a training around it."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
 
-    def _sparse(self, flow: Tensor, evidence: Evidence, inside: Tensor, seed: int) -> FlowLabel:
-        settings = self.settings
+    def _sparse(self, found: _Estimate, evidence: Evidence, inside: Tensor, seed: int) -> FlowLabel:
+        flow, settings = found.forward[0], self.settings
         ceiling = settings.ceiling * cycle_threshold(evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA)
         keep = (
             (evidence.cycle_error <= ceiling)[0]
@@ -139,4 +167,5 @@ class FlowTeacher:
             chosen = torch.randperm(len(index), generator=generator)[: settings.max_per_pair]
             index = index[chosen].sort().values
         flat = Evidence(**{name: values.flatten() for name, values in vars(evidence).items()}).to("cpu")[index]
-        return FlowLabel((flow.shape[1], flow.shape[2]), index, flow.flatten(1).T.cpu()[index], flat)
+        size = (flow.shape[1], flow.shape[2])
+        return FlowLabel(size, index, flow.flatten(1).T.cpu()[index], flat, views=found.views)

@@ -25,7 +25,7 @@ def plan(untrained: Path) -> DemoPlan:
         frames=5,
         pairs=2,
         label_iters=2,
-        label_scale=1.25,
+        label_view="1.25x",
         iters=2,
         crop=(64, 64),
     )

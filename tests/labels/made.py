@@ -6,7 +6,10 @@ import torch
 
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.select import LabelRule, select
+from refine_motion.models.base import FrameFeatures
+from refine_motion.models.options import MatchOptions
 from refine_motion.motion.dominant import affine_flow
+from refine_motion.motion.grid import pixel_grid
 from refine_motion.types import Evidence
 
 
@@ -55,3 +58,47 @@ def camera_and_object(
 def kept(rules: list[LabelRule], label: FlowLabel, seed: int = 0) -> list[bool]:
     """Which entries the rules keep."""
     return (select(rules, label, seed) > 0).tolist()
+
+
+class Painted:
+    """A model that reads motion off the colours of a frame, and off the third how it is shown: exact in every view.
+
+    Attributes:
+        seen: size of the frames of each call.
+    """
+
+    name, options, min_side = "painted", MatchOptions(), 8
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[int, int]] = []
+
+    @staticmethod
+    def frames(flow: torch.Tensor) -> torch.Tensor:
+        """Two frames ``(2, 3, H, W)`` that show flow ``(1, 2, H, W)`` there and its opposite back."""
+        x, y = pixel_grid(*flow.shape[-2:])
+        return torch.cat((flow, (x + 16 * y)[None, None]), dim=1).repeat(2, 1, 1, 1)
+
+    def eval(self) -> Painted:
+        return self
+
+    def requires_grad_(self, wanted: bool) -> Painted:
+        return self
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def encode(self, frames: torch.Tensor) -> FrameFeatures:
+        size = (frames.shape[-2], frames.shape[-1])
+        self.seen.append(size)
+        return FrameFeatures(frames, frames, size)
+
+    def match_both(self, a: FrameFeatures, b: FrameFeatures, *_: object) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._read(a.matching), -self._read(b.matching)
+
+    def _read(self, frames: torch.Tensor) -> torch.Tensor:
+        ramp = frames[:, 2]
+        height, width = ramp.shape[-2:]
+        # Pixels of the frame for each that is shown; negative where it is mirrored.
+        along_x = (ramp[:, :, -3] - ramp[:, :, 2]).mean() / (width - 5)
+        along_y = (ramp[:, -3] - ramp[:, 2]).mean() / (height - 5) / 16
+        return frames[:, :2] / torch.stack((along_x, along_y)).view(1, 2, 1, 1)

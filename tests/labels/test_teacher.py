@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from refine_motion.errors import ConfigError
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.models.base import FlowModel
-from refine_motion.models.options import MatchOptions
 from refine_motion.models.registry import build_model
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
-from refine_motion.motion.grid import pixel_grid
+from tests.labels.made import Painted
 
 
 @pytest.fixture(scope="module")
@@ -41,43 +40,45 @@ def test_labels_are_the_models_own_flow_under_the_ceiling(model: FlowModel, fram
 
 
 def test_an_enlarging_teacher_brings_its_flow_back(model: FlowModel, frames: torch.Tensor) -> None:
-    label = FlowTeacher(model, LabelSettings(iters=2, ceiling=1e6, scale=1.5)).label(frames, [(0, 1)], [0])[0]
+    label = FlowTeacher(model, LabelSettings(iters=2, ceiling=1e6, views=("1.5x",))).label(frames, [(0, 1)], [0])[0]
     large = F.interpolate(frames.float(), (96, 120), mode="bilinear", align_corners=False)
     flow = F.interpolate(model.flow(large[[0]], large[[1]], 2), (64, 80), mode="bilinear", antialias=True) / 1.5
     torch.testing.assert_close(label.flow, flow[0].flatten(1).T[label.index], atol=1e-4, rtol=1e-4)
+    assert not label.evidence.spread.any()
+    assert label.views == "1.5x"
 
 
-def test_an_enlarging_teacher_keeps_pixel_edges_in_place(frames: torch.Tensor) -> None:
-    class Expanding:
-        """Knows that everything moves away from the left edge and the top edge of the frame, a tenth of the way."""
+def test_the_mean_of_a_view_and_its_mirror_image_and_their_distance(model: FlowModel, frames: torch.Tensor) -> None:
+    settings = LabelSettings(iters=2, ceiling=1e6, mirror=True)
+    label = FlowTeacher(model, settings).label(frames, [(0, 1)], [0])[0]
+    one = model.flow(frames[[0]], frames[[1]], 2)
+    two = model.flow(frames[[0]].flip(-1), frames[[1]].flip(-1), 2).flip(-1) * torch.tensor([-1.0, 1]).view(1, 2, 1, 1)
+    mean, apart = ((one + two) / 2)[0], torch.hypot(*(one - two)[0])
+    torch.testing.assert_close(label.flow, mean.flatten(1).T[label.index], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(label.evidence.spread, apart.flatten()[label.index], atol=1e-4, rtol=1e-4)
+    assert apart.mean() > 0.01
+    # Backward flow is the mean of both, too: the cycle is that of the means.
+    back = model.flow(frames[[1]], frames[[0]], 2)
+    back_two = model.flow(frames[[1]].flip(-1), frames[[0]].flip(-1), 2).flip(-1)
+    back = (back + back_two * torch.tensor([-1.0, 1]).view(1, 2, 1, 1)) / 2
+    evidence, _ = flow_evidence(mean[None], back, frames[[0]], frames[[1]])
+    torch.testing.assert_close(
+        label.evidence.cycle_error, evidence.cycle_error.flatten()[label.index], atol=1e-3, rtol=1e-3
+    )
+    assert label.views == "1x + 1x flip"
 
-        name, options = "expanding", MatchOptions()
 
-        def eval(self) -> Expanding:
-            return self
-
-        def requires_grad_(self, wanted: bool) -> Expanding:
-            return self
-
-        def state_dict(self) -> dict[str, torch.Tensor]:
-            return {}
-
-        def encode(self, seen: torch.Tensor) -> torch.Tensor:
-            return seen
-
-        def match_both(self, a: torch.Tensor, b: torch.Tensor, *_: object) -> tuple[torch.Tensor, torch.Tensor]:
-            away = 0.1 * (pixel_grid(*a.shape[-2:])[None] + 0.5)
-            return away, -away / 1.1
-
-    # Resizing by other than whole factors bends straight lines a little.
-    for scale, error in ((1.0, 2e-3), (2.0, 2e-3), (1.25, 1e-2)):
-        teacher = FlowTeacher(Expanding(), LabelSettings(ceiling=1e6, scale=scale))  # type: ignore[arg-type]
-        flow, known = teacher.label(frames, [(0, 1)], [0])[0].dense()
-        # Where the points left the frame nothing is kept; at the edges resizing repeats the outermost pixel.
-        inner = known[0].clone()
-        inner[:2] = inner[:, :2] = inner[-2:] = inner[:, -2:] = False
-        assert inner.sum() > 0.6 * inner.numel()
-        torch.testing.assert_close(flow[:, inner], (0.1 * (pixel_grid(64, 80) + 0.5))[:, inner], atol=error, rtol=0)
+def test_a_frame_beyond_the_allowed_pixels_is_labelled_in_tiles() -> None:
+    motion = torch.zeros(1, 2, 240, 320)
+    motion[:, 0] = 2.0
+    settings = LabelSettings(views=("2x",), mirror=True, max_pixels=100_000)
+    model = Painted()
+    label = FlowTeacher(model, settings).label(Painted.frames(motion), [(0, 1)], [0])[0]  # type: ignore[arg-type]
+    assert max(h * w for h, w in model.seen) <= 100_000
+    assert label.views == "2x + 2x flip"
+    flow, known = label.dense()
+    assert known[0, :, :-3].all()
+    torch.testing.assert_close(flow[:, :, :-3], motion[0, :, :, :-3], atol=1e-3, rtol=0)
 
 
 def test_cap_is_exact_repeatable_and_seeded(model: FlowModel, frames: torch.Tensor) -> None:
@@ -93,7 +94,7 @@ def test_fingerprint_tells_settings_and_weights_apart(model: FlowModel) -> None:
     base = FlowTeacher(model, LabelSettings()).fingerprint
     assert FlowTeacher(model, LabelSettings()).fingerprint == base
     assert FlowTeacher(model, LabelSettings(iters=31)).fingerprint != base
-    assert FlowTeacher(model, LabelSettings(scale=2.0)).fingerprint != base
+    assert FlowTeacher(model, LabelSettings(views=("2x",))).fingerprint != base
     torch.manual_seed(1)
     assert FlowTeacher(build_model("raft_small"), LabelSettings()).fingerprint != base
 
@@ -102,6 +103,16 @@ def test_teacher_is_frozen_and_impossible_settings_are_refused(model: FlowModel)
     FlowTeacher(model.train(), LabelSettings())
     assert not model.training
     assert not any(p.requires_grad for p in model.parameters())
-    for wrong in ({"iters": 0}, {"ceiling": 0.0}, {"max_per_pair": 0}, {"scale": 0.5}, {"scale": 4.0}):
+    for wrong in (
+        {"iters": 0},
+        {"ceiling": 0.0},
+        {"max_per_pair": 0},
+        {"views": ()},
+        {"views": ("1x", "1x")},
+        {"max_pixels": 1000},
+    ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             LabelSettings(**wrong)
+    for view in ("0.4x", "4x", "twice"):
+        with pytest.raises(ConfigError, match="view"):
+            LabelSettings(views=("1x", view))
