@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
+from refine_motion.labels.blend import blend
 from refine_motion.labels.codec import FlowLabel
-from refine_motion.labels.views import Look, View, parse_view
+from refine_motion.labels.views import Look, parse_view
 from refine_motion.models.base import FlowModel
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
-from refine_motion.motion.grid import length
 from refine_motion.types import Evidence
 
 # Tiles of fewer would be smaller than what models can take.
@@ -34,8 +34,8 @@ class LabelSettings:
         precision: of the teacher's networks, ``32`` or ``bf16`` (autocast); evidence is float32 in any case.
         views: how the teacher sees the frames, as of :func:`refine_motion.labels.views.parse_view`: ``1x`` as they are,
             which is the paper's teacher, ``2x`` at twice their size, where a model that was trained at small motion
-            finds finer motion, in the square of the factor's time. Flow is brought back to the frames' own size.
-        mirror: labels are the mean of the view and its mirror image, whose distance is then known as their spread.
+            finds finer motion, in the square of the factor's time. Flow is brought back to the frames' own size. Of
+            several, labels are a blend, see :func:`refine_motion.labels.blend.blend`.
         max_pixels: of an enlarged frame; larger ones are looked at in overlapping tiles.
         threads_per_process: CPU threads of each labelling process; None leaves what torch has chosen. With a number,
             one process and several give the same bytes on one machine, since sums are split alike.
@@ -47,7 +47,6 @@ class LabelSettings:
     tolerance: float = 0.0
     precision: str = "32"
     views: tuple[str, ...] = ("1x",)
-    mirror: bool = False
     max_pixels: int = 4_000_000
     threads_per_process: int | None = None
 
@@ -74,16 +73,6 @@ class LabelSettings:
             raise ConfigError(f"label.max_pixels must be at least {_LEAST_PIXELS}, got {self.max_pixels}")
         if self.threads_per_process is not None and self.threads_per_process < 1:
             raise ConfigError(f"label.threads_per_process must be at least 1, got {self.threads_per_process}")
-
-
-@dataclass(frozen=True)
-class _Estimate:
-    """Flow of a pair both ways, ``(1, 2, H, W)``; distance ``(1, H, W)`` of the views that it is the mean of; which."""
-
-    forward: Tensor
-    backward: Tensor
-    spread: Tensor
-    views: str
 
 
 class FlowTeacher:
@@ -120,40 +109,37 @@ class FlowTeacher:
         """
         if not pairs:
             return []
-        looks = self._looks(frames, parse_view(self.settings.views[0]))
+        views: list[list[tuple[Tensor, Tensor]]] = [[] for _ in pairs]
+        names: list[list[str]] = [[] for _ in pairs]
+        # One view and one pair at a time: features and the correlation volume of a pair are what fills memory.
+        for text in self.settings.views:
+            with self._autocast(frames.device):
+                look = Look(
+                    self.model,
+                    frames,
+                    parse_view(text),
+                    self.settings.max_pixels,
+                    self.settings.iters,
+                    self.settings.tolerance,
+                )
+                for number, (a, b) in enumerate(pairs):
+                    forward, backward, taken = look.flow(a, b)
+                    views[number].append((forward, backward))
+                    names[number].append(str(taken))
         labels = []
-        # One pair at a time: the correlation volume of a pair is what fills memory, not what the device waits for.
-        for (a, b), seed in zip(pairs, seeds, strict=True):
-            found = self._estimate(looks, a, b)
+        for number, (a, b) in enumerate(pairs):
             # Evidence is gathered at the frames' own size, where the label is used.
+            found = blend(frames[[a]], frames[[b]], views[number])
             evidence, inside = flow_evidence(found.forward, found.backward, frames[[a]], frames[[b]], found.spread)
-            labels.append(self._sparse(found, evidence, inside[0], seed))
+            labels.append(self._sparse(found.forward[0], evidence, inside[0], seeds[number], " + ".join(names[number])))
         return labels
-
-    def _looks(self, frames: Tensor, view: View) -> list[Look]:
-        """The view, and its mirror image where labels are the mean of both."""
-        settings = self.settings
-        views = [view, view.mirrored] if settings.mirror else [view]
-        with self._autocast(frames.device):
-            return [
-                Look(self.model, frames, one, settings.max_pixels, settings.iters, settings.tolerance) for one in views
-            ]
-
-    def _estimate(self, looks: list[Look], a: int, b: int) -> _Estimate:
-        """Mean flow of one or two looks at a pair."""
-        with self._autocast(looks[0].frames.device):
-            forward, backward, views = zip(*(one.flow(a, b) for one in looks), strict=True)
-        if len(looks) == 1:
-            return _Estimate(forward[0], backward[0], torch.zeros_like(forward[0][:, 0]), str(views[0]))
-        one, two = forward
-        return _Estimate((one + two) / 2, sum(backward) / 2, length(one - two), " + ".join(str(view) for view in views))
 
     def _autocast(self, device: torch.device) -> torch.autocast:
         """The precision of the settings, whatever that of a training around it."""
         return torch.autocast(device.type, torch.bfloat16, enabled=self.settings.precision == "bf16")
 
-    def _sparse(self, found: _Estimate, evidence: Evidence, inside: Tensor, seed: int) -> FlowLabel:
-        flow, settings = found.forward[0], self.settings
+    def _sparse(self, flow: Tensor, evidence: Evidence, inside: Tensor, seed: int, views: str) -> FlowLabel:
+        settings = self.settings
         ceiling = settings.ceiling * cycle_threshold(evidence.speed, evidence.backward_speed, PAPER_ALPHA, PAPER_BETA)
         keep = (
             (evidence.cycle_error <= ceiling)[0]
@@ -168,4 +154,4 @@ class FlowTeacher:
             index = index[chosen].sort().values
         flat = Evidence(**{name: values.flatten() for name, values in vars(evidence).items()}).to("cpu")[index]
         size = (flow.shape[1], flow.shape[2])
-        return FlowLabel(size, index, flow.flatten(1).T.cpu()[index], flat, views=found.views)
+        return FlowLabel(size, index, flow.flatten(1).T.cpu()[index], flat, views=views)

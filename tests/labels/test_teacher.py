@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from refine_motion.errors import ConfigError
+from refine_motion.labels.blend import blend
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.models.base import FlowModel
 from refine_motion.models.registry import build_model
@@ -48,30 +49,29 @@ def test_an_enlarging_teacher_brings_its_flow_back(model: FlowModel, frames: tor
     assert label.views == "1.5x"
 
 
-def test_the_mean_of_a_view_and_its_mirror_image_and_their_distance(model: FlowModel, frames: torch.Tensor) -> None:
-    settings = LabelSettings(iters=2, ceiling=1e6, mirror=True)
+def test_several_views_are_blended_and_their_evidence_is_that_of_the_blend(
+    model: FlowModel, frames: torch.Tensor
+) -> None:
+    settings = LabelSettings(iters=2, ceiling=1e6, views=("1x", "1x flip"))
     label = FlowTeacher(model, settings).label(frames, [(0, 1)], [0])[0]
-    one = model.flow(frames[[0]], frames[[1]], 2)
-    two = model.flow(frames[[0]].flip(-1), frames[[1]].flip(-1), 2).flip(-1) * torch.tensor([-1.0, 1]).view(1, 2, 1, 1)
-    mean, apart = ((one + two) / 2)[0], torch.hypot(*(one - two)[0])
-    torch.testing.assert_close(label.flow, mean.flatten(1).T[label.index], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(label.evidence.spread, apart.flatten()[label.index], atol=1e-4, rtol=1e-4)
-    assert apart.mean() > 0.01
-    # Backward flow is the mean of both, too: the cycle is that of the means.
-    back = model.flow(frames[[1]], frames[[0]], 2)
-    back_two = model.flow(frames[[1]].flip(-1), frames[[0]].flip(-1), 2).flip(-1)
-    back = (back + back_two * torch.tensor([-1.0, 1]).view(1, 2, 1, 1)) / 2
-    evidence, _ = flow_evidence(mean[None], back, frames[[0]], frames[[1]])
-    torch.testing.assert_close(
-        label.evidence.cycle_error, evidence.cycle_error.flatten()[label.index], atol=1e-3, rtol=1e-3
-    )
+    sign = torch.tensor([-1.0, 1]).view(1, 2, 1, 1)
+    a, b = frames[[0]], frames[[1]]
+    views = [(model.flow(a, b, 2), model.flow(b, a, 2))]
+    views.append(tuple(model.flow(x.flip(-1), y.flip(-1), 2).flip(-1) * sign for x, y in ((a, b), (b, a))))
+    wanted = blend(a, b, views)
+    evidence, _ = flow_evidence(wanted.forward, wanted.backward, a, b, wanted.spread)
+    torch.testing.assert_close(label.flow, wanted.forward[0].flatten(1).T[label.index], atol=1e-4, rtol=1e-4)
+    for name in ("spread", "cycle_error"):
+        found, expected = getattr(label.evidence, name), getattr(evidence, name).flatten()[label.index]
+        torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-3)
+    assert label.evidence.spread.mean() > 0.01
     assert label.views == "1x + 1x flip"
 
 
 def test_a_frame_beyond_the_allowed_pixels_is_labelled_in_tiles() -> None:
     motion = torch.zeros(1, 2, 240, 320)
     motion[:, 0] = 2.0
-    settings = LabelSettings(views=("2x",), mirror=True, max_pixels=100_000)
+    settings = LabelSettings(views=("2x", "2x flip"), max_pixels=100_000)
     model = Painted()
     label = FlowTeacher(model, settings).label(Painted.frames(motion), [(0, 1)], [0])[0]  # type: ignore[arg-type]
     assert max(h * w for h, w in model.seen) <= 100_000
