@@ -21,6 +21,7 @@ from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.runs import RefinePlan, Run, refine_all
+from refine_motion.refine.selection import SelectionSettings
 from refine_motion.refine.stage1 import label_videos
 from refine_motion.viz.wandb_report import report_to_wandb
 
@@ -52,6 +53,9 @@ class RefineCLI(LightningCLI):
         parser.add_argument("--workdir", type=str, default="runs/refine", help="folder for everything this run writes")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_data_seed)
         parser.add_argument("--label", type=LabelSettings, default=LabelSettings(), help="how stage 1 makes labels")
+        parser.add_argument(
+            "--selection", type=SelectionSettings, default=SelectionSettings(), help="how the weights are chosen"
+        )
         parser.add_argument("--refine", type=RefinePlan, default=RefinePlan(), help="how many models come out of `fit`")
 
     def before_instantiate_classes(self) -> None:
@@ -74,8 +78,8 @@ class RefineCLI(LightningCLI):
         _check_checkpoint(ckpt_path)
         plan, workdir = self._get(self.config_init, "refine"), self._get(self.config, "workdir")
         if plan == RefinePlan():
-            settings = self._get(self.config_init, "label")
-            self.result = refine_once(self.trainer, model, datamodule, settings, workdir, ckpt_path)
+            settings, selection = self._get(self.config_init, "label"), self._get(self.config_init, "selection")
+            self.result = refine_once(self.trainer, model, datamodule, settings, workdir, ckpt_path, selection)
             # Where the refinement was finished already, nothing new can be told, and the student is untrained.
             for run in wandb_runs(self.trainer) if self.trainer.global_step else []:
                 model.to(self.trainer.strategy.root_device)

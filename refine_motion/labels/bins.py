@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.clusters import relative_motion
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.select import SPEED_EDGES, ascending
 
 Quantity = Literal["speed", "relative", "gradient", "boundary"]
 _QUANTITIES: dict[str, tuple[Callable[[FlowLabel], Tensor], tuple[float, ...]]] = {
     "speed": (lambda label: label.evidence.speed, SPEED_EDGES),
-    "relative": (lambda label: torch.hypot(*relative_motion(label).T), (1.0, 3.0, 10.0, 30.0)),
+    "relative": (lambda label: torch.hypot(*label.relative.T), (1.0, 3.0, 10.0, 30.0)),
     "gradient": (lambda label: label.evidence.gradient, (1.0, 4.0, 16.0)),
-    "boundary": (lambda label: label.evidence.boundary, (0.5,)),  # type: ignore[attr-defined]
+    "boundary": (lambda label: label.evidence.boundary, (0.5,)),
 }
 
 

@@ -12,33 +12,32 @@ import torch
 from torch import Tensor
 
 from refine_motion.labels.codec import FlowLabel
-from refine_motion.motion.dominant import affine_flow, fit_dominant_motion
 
 APART_PIXELS, APART_FRACTION = 3.0, 0.25
 # Cluster 0, then the octants in which something moves against it, clockwise as seen, since y points down.
 CLUSTERS = ("as the camera", "right", "down right", "down", "down left", "left", "up left", "up", "up right")
 
 
-def relative_motion(label: FlowLabel) -> Tensor:
-    """``(N, 2)`` flow of each label less the dominant motion of the pair at its place, in pixels."""
-    width = label.size[1]
-    xy = torch.stack((label.index % width, torch.div(label.index, width, rounding_mode="floor")), dim=1).float()
-    return label.flow - affine_flow(fit_dominant_motion(xy, label.flow, label.size), xy)
-
-
 def motion_cluster(label: FlowLabel, pixels: float = APART_PIXELS, fraction: float = APART_FRACTION) -> Tensor:
-    """Number of each label's cluster in :data:`CLUSTERS`.
+    """Number of each label's cluster; see :func:`cluster_of`."""
+    return cluster_of(label.flow, label.relative, pixels, fraction)
+
+
+def cluster_of(
+    flow: Tensor, relative: Tensor, pixels: float = APART_PIXELS, fraction: float = APART_FRACTION
+) -> Tensor:
+    """Number of each motion's cluster in :data:`CLUSTERS`.
 
     Args:
-        label: labels of a pair.
+        flow: ``(N, 2)`` in pixels.
+        relative: ``(N, 2)`` flow less the dominant motion at its place.
         pixels: what moves against the dominant motion does so by more than this, and
         fraction: by more than this share of the dominant motion at its place.
 
     Returns:
         ``(N,)`` int64.
     """
-    relative = relative_motion(label)
-    dominant = label.flow - relative
+    dominant = flow - relative
     least = (fraction * torch.hypot(dominant[:, 0], dominant[:, 1])).clamp(min=pixels)
     turns = torch.atan2(relative[:, 1], relative[:, 0]) / (2 * math.pi)
     octant = (8 * turns).round().long() % 8

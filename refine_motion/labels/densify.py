@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.clusters import relative_motion
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.select import LabelRule, cycle_ratio
 
@@ -62,7 +61,7 @@ class Densify(LabelRule):
     def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
         """See :class:`LabelRule`."""
         allowed = cycle_ratio(label.evidence) <= self.ceiling
-        relative = relative_motion(label)
+        relative = label.relative
         for _ in range(self.rounds):
             dropped = (allowed & (weight == 0)).nonzero().flatten()
             weight = weight.index_copy(0, dropped, self._found(label, relative, weight, dropped))

@@ -130,7 +130,7 @@ class SpreadRule(LabelFilter):
 
     def keep(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
         """See :class:`LabelFilter`."""
-        return evidence.spread <= self.alpha * evidence.speed + self.beta  # type: ignore[attr-defined]
+        return evidence.spread <= self.alpha * evidence.speed + self.beta
 
 
 class MinSpeed(LabelFilter):

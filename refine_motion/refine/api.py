@@ -19,6 +19,7 @@ from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.runs import RefinePlan, Run, refine_all
+from refine_motion.refine.selection import SelectionSettings
 from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.trainer import RefineTrainer
 
@@ -71,6 +72,7 @@ def refine(
     accelerator: str = "auto",
     precision: str = "32-true",
     rounds: int = 1,
+    selection: SelectionSettings = SelectionSettings(),  # noqa: B008  (frozen)
     **data: Any,
 ) -> RefineResult:
     """Stages 1 and 2: label the videos and fine-tune the model on its verified labels.
@@ -92,7 +94,9 @@ def refine(
         seed: seed of order, crops and augmentation.
         accelerator: as of ``lightning.pytorch.Trainer``.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
-        rounds: times that the whole is done; from the second on, the refined model is the teacher.
+        rounds: times that the whole is done, until a round brings no better weights; from the second on, the refined
+            model is the teacher.
+        selection: how the weights are chosen; see :mod:`refine_motion.refine.selection`.
         **data: more arguments of :class:`VideoLabelDataModule`, such as ``crop`` or ``batch_size``.
 
     Returns:
@@ -129,7 +133,7 @@ def refine(
             ],
             enable_model_summary=False,
         )
-        return refine_once(trainer, module, videos_and_labels, settings, run.folder)
+        return refine_once(trainer, module, videos_and_labels, settings, run.folder, selection=selection)
 
     return refine_all(RefinePlan(rounds=rounds), str(videos), str(weights), out, out / "index", one)[""]
 

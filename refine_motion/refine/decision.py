@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from refine_motion.refine.gain import Gain
 
@@ -70,6 +71,26 @@ class Decision:
     gain: Gain | None
     reason: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(content: Mapping[str, Any]) -> Decision:
+        """The counterpart of :meth:`to_dict`.
+
+        Raises:
+            KeyError: something is missing.
+            TypeError: something is of another kind.
+        """
+        gain = content["gain"]
+        return Decision(
+            str(content["decision"]),
+            content["candidate"],
+            None if gain is None else Gain(**gain),
+            str(content["reason"]),
+        )
+
     def line(self) -> str:
         """The one line that a refinement ends with."""
         if self.decision == IMPROVED and self.gain is not None:
@@ -114,8 +135,11 @@ def _against(trial: Trial) -> str | None:
     if trial.gain is None or trial.census is None or not math.isfinite(trial.gain.value):
         return "the held-out pairs hold too little that can be compared"
     if trial.gain.value < LEAST_GAIN or trial.gain.low <= 0:
-        _, low, high = trial.gain.percent()
-        return f"{trial.name} is not better beyond noise: 90 % interval {low:.1f} to {high:.1f} % lower error"
+        value, low, high = (-end for end in trial.gain.percent())
+        return (
+            f"{trial.name} is not better beyond noise: error {value:+.1f} % by a label-free estimate, 90 % interval "
+            f"{high:+.1f} to {low:+.1f} %"
+        )
     if trial.census.high < 0:
         return f"{trial.name} is nearer to the labels, but the frames contradict it (census error)"
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +39,6 @@ class Gain:
         """Estimate and both ends as per cent that the error is lower by: 50 is half the error, -100 is twice."""
         value, low, high = (100 * -math.expm1(-end) for end in (self.value, self.low, self.high))
         return value, low, high
-
-    def to_dict(self) -> dict[str, float]:
-        """Plain values that JSON can hold."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -15,15 +15,23 @@ from torch import Tensor
 from refine_motion.labels.teacher import FlowTeacher
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.selection import SelectionSettings
 
 
-def identity(trainer: Trainer, module: RefineModule, data: VideoLabelDataModule, teacher: FlowTeacher) -> str:
+def identity(
+    trainer: Trainer,
+    module: RefineModule,
+    data: VideoLabelDataModule,
+    teacher: FlowTeacher,
+    selection: SelectionSettings,
+) -> str:
     """Digest of everything that the refined weights depend on: weights, labels, videos by content, and settings."""
     facts = {
         "teacher": teacher.fingerprint,
         # With their windows and in order: both decide which samples a step has, and which are held out.
         "windows": [[key.digest for key in window.pair_keys()] for window in data.windows],
         "model": module.settings,
+        "selection": selection,
         "data": [
             data.filters,
             data.crop,

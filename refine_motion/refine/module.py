@@ -37,8 +37,7 @@ class RefineModule(LightningModule):
         learning_rate: peak of the one-cycle schedule.
         weight_decay: of AdamW.
         warmup: share of the schedule in which the learning rate rises.
-        ema: decay per step of a running mean of the student's weights, which is saved as a second candidate; 0 keeps
-            none.
+        ema: decay per step of a running mean of the student's weights, which is one more candidate; 0 keeps none.
         compat: ``official`` takes the loss of the published code, whose mask leaks over the batch and whose mean is
             over all pixels, so that the two can be compared.
         augment: strength of the student's augmentation.
@@ -104,9 +103,9 @@ class RefineModule(LightningModule):
         self.student.freeze_batch_norm()
         return self
 
-    def candidates(self) -> dict[str, FlowModel]:
-        """The models that this training offers, by name: ``refined``, and ``ema`` where a running mean is kept."""
-        found = {"refined": self.student}
+    def students(self) -> dict[str, FlowModel]:
+        """The models that this training trains, by name: ``student``, and ``ema`` where a running mean is kept."""
+        found = {"student": self.student}
         if self.average is not None:
             found["ema"] = cast(FlowModel, self.average.module)
         return found
@@ -194,9 +193,9 @@ class RefineModule(LightningModule):
         count = a.shape[0]
         counts = batch["region"][:, 0] & batch["counts"].view(-1, 1, 1)
         known = (batch["weight"][:, 0] > 0) & counts
-        models = {"teacher": self.teacher, **self.candidates()}
+        models = {"teacher": self.teacher, **self.students()}
         for name, model in models.items():
-            prefix = "val/" if name == "refined" else f"val/{name}_"
+            prefix = "val/" if name == "student" else f"val/{name}_"
             if "source" in batch:
                 flow = model.flow(a, b, self.iters)
                 self._log_mean(f"{prefix}source_epe", length(flow - batch["flow"]), known)
@@ -219,10 +218,10 @@ class RefineModule(LightningModule):
             self.student.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, eps=1e-8
         )
         # A tenth longer than the training, as published, so that the last steps still learn.
-        schedule = one_cycle(optimizer, math.ceil(1.1 * self._steps()), self.warmup)
+        schedule = one_cycle(optimizer, math.ceil(1.1 * self.total_steps()), self.warmup)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _steps(self) -> int:
+    def total_steps(self) -> int:
         """Optimiser steps of the whole training."""
         trainer = self.trainer
         if trainer.max_steps > 0:

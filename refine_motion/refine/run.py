@@ -1,4 +1,4 @@
-"""One refinement from start to end: labels, training, candidates; a rerun goes on where the first was interrupted."""
+"""One refinement from start to end: labels, training, choice; a rerun goes on where the first was interrupted."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from refine_motion.files import replacing
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
+from refine_motion.refine.candidates import Snapshots
 from refine_motion.refine.datamodule import VideoLabelDataModule
+from refine_motion.refine.decision import Decision
 from refine_motion.refine.identity import identity
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.report import report
+from refine_motion.refine.selection import SelectionSettings
 from refine_motion.refine.stage1 import label_videos
-from refine_motion.refine.stage2 import finish
+from refine_motion.refine.stage2 import REFINED, finish
 
 RESULT = "result.json"
 
@@ -30,20 +33,23 @@ class RefineResult:
     """What a refinement gave.
 
     Attributes:
-        weights: the refined weights; ``load_model`` opens them. The original file is never written to.
-        candidates: every set of weights that the training offers, by name: ``refined`` and, where a running mean was
-            kept, ``ema``.
+        weights: the result, which ``load_model`` opens: the original weights where nothing better was found. The
+            original file is never written to.
+        files: weights by name: ``refined`` is the result, ``student`` the last one of the training and, where a running
+            mean was kept, ``ema``.
         store: the pseudo-labels.
         labels: their yield.
         held_out: cycle error of student and teacher and distance from the labels on held-out windows, in pixels, and
             the end-point error of both on the source domain where it was replayed; empty where nothing is held out.
+        outcome: whether the weights are ``improved``, ``kept`` as they were, or ``unchecked``, by how much, and why.
     """
 
     weights: Path
-    candidates: dict[str, Path]
+    files: dict[str, Path]
     store: LabelStore
     labels: LabelSummary
     held_out: dict[str, float]
+    outcome: Decision
 
 
 def refine_once(
@@ -53,8 +59,9 @@ def refine_once(
     settings: LabelSettings,
     folder: str | Path,
     checkpoint: str | None = None,
+    selection: SelectionSettings = SelectionSettings(),  # noqa: B008  (frozen)
 ) -> RefineResult:
-    """Label what is missing, train, and save the candidates.
+    """Label what is missing, train, choose among the weights, and save them.
 
     A run of the same settings, videos and weights that was interrupted goes on at its last checkpoint; one that was
     finished is not repeated.
@@ -66,6 +73,7 @@ def refine_once(
         settings: how labels are made.
         folder: where results go.
         checkpoint: to start from in any case, ``trainer.fit``'s ``ckpt_path``.
+        selection: how the weights are chosen.
 
     Returns:
         What it gave.
@@ -76,31 +84,38 @@ def refine_once(
     folder = Path(folder)
     teacher = FlowTeacher(module.teacher, settings)
     store, summary = label_videos(trainer, teacher, data)
-    module.identity = identity(trainer, module, data, teacher)
+    module.identity = identity(trainer, module, data, teacher, selection)
     if checkpoint is None:
         earlier = _earlier(folder)
         if earlier is not None and earlier["identity"] == module.identity:
-            candidates = {name: folder / file for name, file in earlier["candidates"].items()}
-            _say(f"Stage 2: finished already, {candidates['refined']}; delete {folder / RESULT} to train again")
-            return RefineResult(candidates["refined"], candidates, store, summary, earlier["held_out"])
+            files = {name: folder / file for name, file in earlier["weights"].items()}
+            decision = Decision.from_dict(earlier["outcome"])
+            _say(f"Stage 2: finished already, {files[REFINED]}; delete {folder / RESULT} to train again")
+            _say(decision.line())
+            return RefineResult(files[REFINED], files, store, summary, earlier["held_out"], decision)
         if earlier is not None:
             _say(f"Stage 2: weights, videos or settings are not those of the result in {folder}, which is replaced")
         checkpoint = _interrupted(trainer, module.identity)
         if checkpoint is not None:
             _say(f"Stage 2: going on from {checkpoint}")
+    snapshots = Snapshots(folder / "snapshots", selection.snapshots) if selection.enabled else None
+    if snapshots:
+        trainer.callbacks.append(snapshots)  # type: ignore[attr-defined]
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-    candidates, held_out = finish(trainer, module, data, folder)
+    outcome = finish(trainer, module, data, folder, snapshots)
     if trainer.is_global_zero:
         content = {
             "identity": module.identity,
-            "candidates": {name: path.name for name, path in candidates.items()},
+            "weights": {name: path.name for name, path in outcome.files.items()},
             "steps": trainer.global_step,
-            "held_out": held_out,
+            "held_out": outcome.held_out,
+            "outcome": outcome.decision.to_dict(),
             "labels": asdict(summary),
         }
         with replacing(folder / RESULT) as partial:
             partial.write_text(json.dumps(content, indent=1))
-    return RefineResult(candidates["refined"], candidates, store, summary, held_out)
+    _say(outcome.decision.line())
+    return RefineResult(outcome.files[REFINED], outcome.files, store, summary, outcome.held_out, outcome.decision)
 
 
 def _say(line: str) -> None:
@@ -108,11 +123,12 @@ def _say(line: str) -> None:
 
 
 def _earlier(folder: Path) -> dict[str, Any] | None:
-    """What an earlier refinement noted in this folder, if its candidates are there."""
+    """What an earlier refinement noted in this folder, if its weights are there."""
     try:
         content = json.loads((folder / RESULT).read_text())
-        files = [folder / file for file in content["candidates"].values()]
+        files = [folder / file for file in content["weights"].values()]
         complete = isinstance(content["identity"], str) and isinstance(content["held_out"], dict)
+        Decision.from_dict(content["outcome"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no such file, or not one of ours
     return content if complete and all(path.is_file() for path in files) else None

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
+from rich.table import Table
 
 from refine_motion.errors import ConfigError, LabelError, RefineMotionError, TrainingError, VideoError
+from refine_motion.refine.decision import KEPT
 from refine_motion.refine.report import report
 from refine_motion.refine.run import RefineResult
 from refine_motion.video.index import build_index
@@ -24,7 +26,8 @@ class RefinePlan:
     Attributes:
         unit: ``folder`` refines one model on all videos together, ``video`` one on each, as in the paper's experiments
             on MPI-Sintel (arXiv 2401.00850).
-        rounds: times that the whole is done; from the second on, the refined model is the teacher.
+        rounds: times that the whole is done, until a round brings no better weights; from the second on, the refined
+            model is the teacher.
     """
 
     unit: str = "folder"
@@ -79,7 +82,7 @@ def refine_all(
         refine: does one run.
 
     Returns:
-        The last round's result by the name of the video; under the empty name where all videos are one unit.
+        The result of the last round by the name of the video; under the empty name where all videos are one unit.
 
     Raises:
         RefineMotionError: what the only run, or each of them, raised.
@@ -96,6 +99,8 @@ def refine_all(
                 place = Path(folder) / name / (f"round_{number}" if plan.rounds > 1 else "")
                 results[name] = refine(Run(path, start, place))
                 start = str(results[name].weights)
+                if results[name].outcome.decision == KEPT:
+                    break  # The next round would only repeat this one.
         except (VideoError, LabelError, TrainingError) as failure:
             # Of several processes one alone may have met it: the others would wait for this one for ever.
             if not name or torch.distributed.is_initialized():
@@ -104,6 +109,13 @@ def refine_all(
             failures.append(failure)
     if not results:
         raise failures[0]
+    if plan.unit == "video":
+        table = Table(title="Every video")
+        table.add_column("video")
+        table.add_column("outcome", overflow="fold")
+        for name, result in results.items():
+            table.add_row(name, result.outcome.line())
+        report().print(table)
     return results
 
 

@@ -50,7 +50,7 @@ def report_to_wandb(
     if data.store is not None:
         logged["labels/videos"] = _yield_per_video(data, data.store)
     if held_out:
-        columns, rows = held_out_rows(held_out, list(module.candidates()))
+        columns, rows = held_out_rows(held_out, list(module.students()))
         logged["held_out/means"] = wandb.Table(["mean, px", *columns], [[name, *values] for name, values in rows])
         logged["held_out/pairs"] = _pictures(module, data)
     run.log(logged)

@@ -81,7 +81,8 @@ def test_label_then_fit(clip_folder: Path, untrained: Path, tmp_path: Path, caps
     out = capsys.readouterr().out
     assert "labelled already" in out
     assert "refined.safetensors" in out
-    before, after = read_weights(untrained), read_weights(tmp_path / "refined.safetensors")
+    assert out.splitlines()[-1].startswith("kept: the original weights (")
+    before, after = read_weights(untrained), read_weights(tmp_path / "student.safetensors")
     assert before.keys() == after.keys()
     assert (tmp_path / "label.yaml").is_file()
     assert yaml.safe_load((tmp_path / "fit.yaml").read_text())["trainer"]["max_steps"] == 2

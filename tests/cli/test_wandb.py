@@ -51,4 +51,4 @@ def test_a_run_holds_its_configuration_tables_pictures_and_means(
         assert summary[name] == pytest.approx(value)
     assert {"train/loss", "val/cycle_error", "labels/kept_share", "labels/videos", "held_out/pairs"} <= summary.keys()
     assert result["labels"]["kept_share"] == summary["labels/kept_share"]
-    assert (tmp_path / "run" / result["candidates"]["refined"]).is_file()
+    assert (tmp_path / "run" / result["weights"]["refined"]).is_file()

@@ -9,12 +9,8 @@ from refine_motion.errors import ConfigError
 from refine_motion.labels.balance import Balance, MotionBalance, gains
 from refine_motion.labels.clusters import motion_cluster
 from refine_motion.labels.select import CycleRule, MinSpeed, select
-from refine_motion.types import Evidence
 from tests.labels.made import camera_and_object, made_label, moving_right
 
-NOT_STORED_YET = pytest.mark.skipif(
-    "boundary" not in Evidence.__dataclass_fields__, reason="the store does not hold this evidence yet"
-)
 PAN = torch.tensor([[0.01, 0.0, -40.0], [0.0, 0.01, 3.0]])
 
 
@@ -128,7 +124,7 @@ def test_bins_are_evened_out_by_the_power() -> None:
     assert half.sum().item() == pytest.approx(20, rel=1e-5)
 
 
-@pytest.mark.parametrize("by", ["speed", "relative", "gradient", pytest.param("boundary", marks=NOT_STORED_YET)])
+@pytest.mark.parametrize("by", ["speed", "relative", "gradient", "boundary"])
 def test_each_kind_of_evidence_can_be_balanced(by: str) -> None:
     two = torch.tensor([0.0] * 9 + [1.0])
     flow = torch.stack((6.0 + (7.0 if by in ("speed", "relative") else 0.0) * two, torch.zeros(10)), dim=1)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from refine_motion.labels.clusters import CLUSTERS, motion_cluster, relative_motion
+from refine_motion.labels.clusters import CLUSTERS, motion_cluster
 from tests.labels.made import camera_and_object, made_label
 
 PAN = torch.tensor([[0.0, 0.0, -40.0], [0.0, 0.0, 0.0]])
@@ -38,7 +38,7 @@ def test_motion_is_judged_against_that_of_the_camera_and_not_in_the_image() -> N
 
 def test_relative_motion_is_what_the_camera_leaves() -> None:
     zoom = torch.tensor([[0.3, 0.1, -5.0], [-0.1, 0.3, -4.0]])
-    relative = relative_motion(camera_and_object(zoom, share=0.1, moves=(4.0, -7.0)))
+    relative = camera_and_object(zoom, share=0.1, moves=(4.0, -7.0)).relative
     torch.testing.assert_close(relative[:240], torch.tensor([[4.0, -7.0]]).expand(240, 2), atol=1e-3, rtol=0)
     assert relative[240:].abs().max() < 1e-3
 

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.clusters import relative_motion
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.densify import Densify
 from refine_motion.labels.select import CycleRule, MinSpeed, select
@@ -124,7 +123,7 @@ def test_equals_a_search_pixel_by_pixel(seed: int, pixels: float, share: float, 
     rule = Densify(3.0, pixels, 0.0, share, least, step=2, rounds=1)
     found = select([CycleRule(), rule], label, 0) > 0
     place = {int(i): n for n, i in enumerate(index)}
-    verified, relative = torch.tensor(kept([CycleRule()], label)), relative_motion(label).double()
+    verified, relative = torch.tensor(kept([CycleRule()], label)), label.relative.double()
     for number in torch.randint(len(index), (40,), generator=source).tolist():
         y, x = divmod(int(index[number]), SIZE[1])
         known = agreeing = 0

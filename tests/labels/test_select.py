@@ -28,10 +28,6 @@ from refine_motion.motion.cycle import flow_evidence
 from refine_motion.types import Evidence
 from tests.labels.made import kept, made_label, moving_right
 
-NOT_STORED_YET = pytest.mark.skipif(
-    "spread" not in Evidence.__dataclass_fields__, reason="the store does not hold this evidence yet"
-)
-
 
 def test_cycle_rule_by_hand() -> None:
     label = moving_right([0.0, 0.0, 100.0, 100.0], cycle_error=torch.tensor([0.1, 0.11, 0.5, 0.51]))
@@ -50,7 +46,6 @@ def test_colour_rule_is_strict_and_minimum_speed_is_not() -> None:
     assert kept([MinSpeed(5.0)], label) == [True, False]
 
 
-@NOT_STORED_YET
 def test_views_may_disagree_by_more_where_motion_is_fast() -> None:
     label = moving_right([0.0, 0.0, 100.0, 100.0], spread=torch.tensor([0.5, 0.51, 2.5, 2.51]))
     assert kept([SpreadRule(alpha=0.02, beta=0.5)], label) == [True, False, True, False]

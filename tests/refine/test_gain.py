@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -60,12 +61,12 @@ def test_kinds_add_up_and_are_resampled_together() -> None:
     units = list(range(8))
     whole = gain([(1.0, a), (1.0, b)], units)
     assert whole is not None
-    assert max(abs(v) for v in whole.to_dict().values()) < 1e-12
+    assert max(abs(v) for v in asdict(whole).values()) < 1e-12
     alone, twice = gain([(1.0, a)], units), gain([(0.5, a), (1.5, a)], units)
     assert alone is not None
     assert twice is not None
-    for name, value in alone.to_dict().items():
-        assert twice.to_dict()[name] == pytest.approx(2 * value)
+    for name, value in asdict(alone).items():
+        assert asdict(twice)[name] == pytest.approx(2 * value)
 
 
 def test_pairs_that_share_frames_are_one_unit() -> None:

@@ -200,9 +200,9 @@ def test_running_mean_follows_the_student_and_is_saved(untrained: Path, tmp_path
 
     run = trainer(tmp_path, steps=3, callbacks=[Watch()], enable_checkpointing=False)
     run.fit(module, loader())
-    candidates = module.candidates()
-    assert list(candidates) == ["refined", "ema"]
-    mean = candidates["ema"].state_dict()
+    students = module.students()
+    assert list(students) == ["student", "ema"]
+    mean = students["ema"].state_dict()
     for key, value in mean.items():
         if value.is_floating_point() and "running" not in key:
             # The first step sets it, as a mean of one.

@@ -87,4 +87,4 @@ def test_replayed_examples_are_learnt_from_and_others_tell_what_is_forgotten(
         return total / count
 
     assert result.held_out["val/teacher_source_epe"] == pytest.approx(error(untrained), rel=1e-4)
-    assert result.held_out["val/source_epe"] == pytest.approx(error(result.weights), rel=1e-4)
+    assert result.held_out["val/source_epe"] == pytest.approx(error(result.files["student"]), rel=1e-4)

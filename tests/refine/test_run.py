@@ -137,10 +137,14 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     assert max(rest.samples) == max(expected.samples)
     for step, loss in rest.seen.items():
         assert loss == pytest.approx(expected.seen[step], rel=1e-5)
-    for name, path in whole.candidates.items():
-        found = read_weights(resumed.candidates[name])
+    for name, path in whole.files.items():
+        found = read_weights(resumed.files[name])
         for key, value in read_weights(path).items():
             torch.testing.assert_close(found[key], value, atol=1e-6, rtol=1e-5)
+    assert resumed.outcome.decision == whole.outcome.decision
+    snapshots = [sorted(p.name for p in (tmp_path / run / "snapshots").iterdir()) for run in ("whole", "cut")]
+    assert snapshots[0] == snapshots[1]
+    assert snapshots[0]
 
 
 @pytest.mark.parametrize(
@@ -189,11 +193,15 @@ def test_a_finished_run_is_not_repeated_unless_a_setting_changes(
     first, losses = run()
     assert len(losses) == 2
     stamp = first.weights.stat().st_mtime_ns
-    capsys.readouterr()
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == first.outcome.line()
     again, losses = run()
     assert losses == {}
-    assert "finished already" in capsys.readouterr().out
-    assert again.candidates == first.candidates
+    out = capsys.readouterr().out
+    assert "finished already" in out
+    assert out.splitlines()[-1] == last
+    assert again.outcome == first.outcome
+    assert again.files == first.files
     assert again.held_out == pytest.approx(first.held_out)
     assert first.weights.stat().st_mtime_ns == stamp
 

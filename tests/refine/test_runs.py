@@ -12,6 +12,7 @@ from refine_motion.labels.teacher import LabelSettings
 from refine_motion.models.weights import read_facts, read_weights
 from refine_motion.refine.run import RefineResult
 from refine_motion.refine.runs import RefinePlan, Run, refine_all
+from refine_motion.refine.selection import SelectionSettings
 from refine_motion.video.writer import write_video
 
 OPTIONS: dict = {
@@ -24,6 +25,7 @@ OPTIONS: dict = {
     "batch_size": 3,
     "num_workers": 0,
     "learning_rate": 1e-3,
+    "selection": SelectionSettings(enabled=False),
 }
 
 
@@ -48,6 +50,15 @@ def test_a_second_round_has_the_first_ones_result_as_teacher(two_videos: Path, u
     assert all(torch.equal(v, read_weights(first)[k]) for k, v in read_weights(once.weights).items())
 
 
+def test_where_a_round_brings_nothing_better_there_is_no_other(
+    two_videos: Path, untrained: Path, tmp_path: Path
+) -> None:
+    options = OPTIONS | {"selection": SelectionSettings()}
+    result = rm.refine(two_videos, None, untrained, tmp_path / "run", rounds=3, **options)
+    assert result.outcome.decision == "kept"
+    assert [path.name for path in sorted((tmp_path / "run").glob("round_*"))] == ["round_1"]
+
+
 def test_each_video_gets_its_own_model_and_a_useless_one_is_named(
     two_videos: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -58,6 +69,8 @@ def test_each_video_gets_its_own_model_and_a_useless_one_is_named(
     told = capsys.readouterr()
     assert "short.mp4" in told.err
     assert "broken.mp4" in told.out
+    assert told.out.rindex("Every video") > told.out.rindex("weights:")
+    assert told.out.count("unchecked") == 4  # At the end of each, and in the table of all.
     for name, result in results.items():
         assert result.weights == tmp_path / "run" / name / "refined.safetensors"
         assert result.labels.pairs == 5

@@ -1,0 +1,61 @@
+"""Whether a model can still do motion that its new domain may not hold: made motion of several speeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from refine_motion.models.base import FlowModel
+from refine_motion.motion.grid import length
+from refine_motion.refine.gain import Gain
+from refine_motion.refine.made_motion import MadePair, make_pair, speeds_for
+
+# Pairs of every speed.
+MADE = 3
+_FLOOR = 0.05  # pixels of error that are nothing
+
+
+class SpeedTest:
+    """Compares models with the original one on made motion.
+
+    Args:
+        frames: ``(3, H, W)`` uint8 each; where there are fewer than three, each is used in several directions.
+        original: the model before the refinement.
+        iters: iterations of every model.
+        device: where they run.
+    """
+
+    def __init__(self, frames: Sequence[Tensor], original: FlowModel, iters: int, device: torch.device):
+        self.iters, self.device = iters, device
+        self.pairs: dict[float, list[MadePair]] = {}
+        for number in range(MADE if frames else 0):
+            frame = frames[number % len(frames)]
+            for speed in speeds_for((frame.shape[-2], frame.shape[-1])):
+                self.pairs.setdefault(speed, []).append(make_pair(frame, speed, number))
+        self.original = {speed: self._errors(original, pairs) for speed, pairs in self.pairs.items()}
+
+    def gains(self, model: FlowModel) -> dict[float, Gain]:
+        """How much lower a model's errors are than the original's at each speed, without an interval.
+
+        The object of a pair counts as much as all that is behind it.
+        """
+        found = {}
+        for speed, pairs in self.pairs.items():
+            ratios = np.log((self.original[speed] + _FLOOR) / (self._errors(model, pairs) + _FLOOR))
+            value = float(np.nanmean(ratios))
+            found[speed] = Gain(value, value, value)
+        return found
+
+    @torch.no_grad()
+    def _errors(self, model: FlowModel, pairs: Sequence[MadePair]) -> NDArray[np.float64]:
+        """Mean end-point error in pixels ``(P, 2)`` of background and object; not a number where none is seen."""
+        errors = []
+        for pair in pairs:
+            flow = model.flow(pair.image_a.to(self.device), pair.image_b.to(self.device), self.iters).cpu()
+            error = length(flow - pair.flow)
+            errors.append([error[part].mean().item() for part in (pair.known & ~pair.object, pair.object)])
+        return np.array(errors)

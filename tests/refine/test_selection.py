@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from refine_motion.errors import ConfigError
+from refine_motion.models.base import FrameFeatures
+from refine_motion.refine import selection
+from refine_motion.refine.decision import Decision
+from refine_motion.refine.gain import Gain
+from refine_motion.refine.judging import KINDS, MOVING, Judge
+from refine_motion.refine.selection import SelectionSettings, choose
+
+HEIGHT, WIDTH = 96, 128
+TRUE = (6.0, 2.0)
+CPU = torch.device("cpu")
+
+
+def true_flow() -> Tensor:
+    """A shift, against which a part of the frame moves."""
+    flow = torch.tensor(TRUE).view(2, 1, 1).repeat(1, HEIGHT, WIDTH)
+    flow[:, 30:60, 40:80] += torch.tensor([-9.0, 0.0]).view(2, 1, 1)
+    return flow
+
+
+class Knowing(nn.Module):
+    """Says the true flow of the held-out pairs, wrong by ``bias`` behind and by ``moving`` where something moves.
+
+    ``blind`` is the share of rows in which its two directions contradict each other.
+    """
+
+    def __init__(self, bias: float = 0.4, moving: float = 0.4, blind: float = 0.0):
+        super().__init__()
+        self.bias, self.moving = nn.Parameter(torch.tensor(bias)), nn.Parameter(torch.tensor(moving))
+        self.blind = nn.Parameter(torch.tensor(blind))
+
+    def flow(self, a: Tensor, b: Tensor, iters: int = 12) -> Tensor:
+        return self.match_both(self.encode(a), self.encode(b), iters)[0]
+
+    def encode(self, frames: Tensor) -> FrameFeatures:
+        return FrameFeatures(frames, frames, (HEIGHT, WIDTH))
+
+    def match_both(self, a: FrameFeatures, b: FrameFeatures, iters: int) -> tuple[Tensor, Tensor]:
+        flow = true_flow()
+        error = self.bias * torch.ones(HEIGHT, WIDTH)
+        error[30:60, 40:80] = self.moving
+        forward = torch.stack((flow[0] + error, flow[1]))
+        backward = -flow.roll((2, 6), dims=(1, 2))
+        backward[1, : round(self.blind.item() * HEIGHT)] += 50.0
+        return forward[None], backward[None]
+
+
+class Held(list[dict[str, Any]]):
+    """Samples, and the window and pair of each."""
+
+    samples: Sequence[tuple[int, int]] = ()
+
+
+class Data:
+    """Held-out pairs of a texture under the true flow; labels are the truth, or what they are said to be."""
+
+    holdout = 0.1
+
+    def __init__(self, label: Tensor | None = None, pairs: int = 2):
+        generator = torch.Generator().manual_seed(0)
+        self.label, self.parts = true_flow() if label is None else label, {"choose": [], "decide": []}
+        for part in self.parts.values():
+            for _ in range(pairs):
+                coarse = torch.rand(1, 3, HEIGHT // 4, WIDTH // 4, generator=generator)
+                b = nn.functional.interpolate(coarse, (HEIGHT, WIDTH), mode="bicubic").clamp(0, 1)[0] * 255
+                a = b.roll((-2, -6), dims=(1, 2))
+                a[:, 30:60, 40:80] = b.roll((-2, 3), dims=(1, 2))[:, 30:60, 40:80]
+                part.append((a.byte(), b.byte()))
+
+    def held_out_samples(self, part: str, limit: int = 32) -> Any:
+        region = torch.ones(1, HEIGHT, WIDTH, dtype=torch.bool)
+        region[..., -12:] = False
+        pairs = self.parts[part][:limit]
+        found = Held(
+            {"image_a": a, "image_b": b, "flow": self.label, "weight": region.float(), "region": region}
+            for a, b in pairs
+        )
+        found.samples = [(number, 0) for number in range(len(pairs))]
+        return found
+
+
+def chosen(trained: dict[str, Knowing], data: Data | None = None, original: Knowing | None = None) -> Decision:
+    original = original or Knowing()
+    before = copy.deepcopy(original.state_dict())
+    states = {name: model.state_dict() for name, model in trained.items()}
+    decision, state = choose(original, states, data or Data(), 1, CPU)  # type: ignore[arg-type]
+    assert all(torch.equal(value, before[name]) for name, value in original.state_dict().items())
+    if decision.candidate is None:
+        assert all(torch.equal(value, before[name]) for name, value in state.items())
+    elif decision.candidate in states:
+        assert all(torch.equal(value, states[decision.candidate][name]) for name, value in state.items())
+    return decision
+
+
+def test_a_better_student_is_taken_and_the_best_of_several() -> None:
+    found = chosen({"step 1": Knowing(0.3, 0.3), "last": Knowing(0.08, 0.08), "ema": Knowing(0.2, 0.2)})
+    assert (found.decision, found.candidate) == ("improved", "last")
+    assert found.gain is not None
+    assert found.gain.low > 0.3
+
+
+def test_a_mixture_is_taken_where_the_training_went_too_far() -> None:
+    # From 0.4 px on one side to 0.4 px on the other: half-way is right.
+    found = chosen({"last": Knowing(-0.4, -0.4)})
+    assert (found.decision, found.candidate) == ("improved", "50% of last")
+
+
+@pytest.mark.parametrize("student", [Knowing(), Knowing(0.6, 0.6), Knowing(0.4, 1.6)])
+def test_a_student_that_is_no_better_is_not_taken(student: Knowing) -> None:
+    found = chosen({"last": student})
+    assert (found.decision, found.candidate) == ("kept", None)
+
+
+def test_labels_that_the_frames_contradict_cannot_win() -> None:
+    wrong = true_flow()
+    wrong[0] += 3.0
+    found = chosen({"last": Knowing(3.0, 3.0)}, Data(wrong), Knowing(0.2, 0.2))
+    assert found.decision == "kept"
+
+
+def test_what_moves_by_itself_must_not_pay_for_the_background() -> None:
+    found = chosen({"last": Knowing(0.04, 2.0)})
+    assert found.decision == "improved" or MOVING in found.reason
+    assert found.candidate != "last"
+    # The same student with the object as it was is taken as it is.
+    assert chosen({"last": Knowing(0.04, 0.4)}).candidate == "last"
+
+
+def test_what_is_lost_at_some_speed_keeps_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = Gain(-0.2, -0.2, -0.2)
+    monkeypatch.setattr(selection.SpeedTest, "gains", lambda self, model: {40.0: loss})
+    found = chosen({"last": Knowing(0.08, 0.08)})
+    assert found.decision == "kept"
+    assert "motion of 40 px" in found.reason
+
+
+def test_a_student_cannot_win_by_judging_fewer_pixels() -> None:
+    # Where its directions contradict each other it would have no say, had it a mask of its own.
+    data, original = Data(), Knowing()
+    judge = Judge(data.held_out_samples("choose"), [0, 1], original, 1, CPU)  # type: ignore[arg-type]
+    same, fewer = judge.errors(Knowing()), judge.errors(Knowing(blind=0.5))  # type: ignore[arg-type]
+    assert judge.gain(same) == Gain(0.0, 0.0, 0.0)
+    cycle = judge.gain(fewer, {"cycle": 1.0})
+    assert cycle is not None
+    assert cycle.high < 0
+    assert chosen({"last": Knowing(blind=0.5)}).decision == "kept"
+
+
+def test_errors_by_hand() -> None:
+    data = Data()
+    judge = Judge(data.held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    errors = judge.errors(Knowing(0.25, 3.0))  # type: ignore[arg-type]
+    object_share = 30 * 40 / (HEIGHT * (WIDTH - 12))
+    expected = 3.0 * object_share + 0.25 * (1 - object_share)
+    assert judge.mean(errors, "labels") == pytest.approx(expected, rel=1e-5)
+    assert judge.mean(errors, MOVING) == pytest.approx(3.0, rel=1e-5)
+    assert judge.mean(judge.original, "labels") == pytest.approx(0.4, rel=1e-5)
+    assert set(KINDS) | {MOVING} == set(errors)
+
+
+def test_a_flow_that_is_not_a_number_is_the_worst() -> None:
+    assert chosen({"last": Knowing(float("nan"), 0.1)}).decision == "kept"
+
+
+def test_without_held_out_labels_the_original_is_kept() -> None:
+    class Empty(Data):
+        def held_out_samples(self, part: str, limit: int = 32) -> Any:
+            found = super().held_out_samples(part, limit)
+            for sample in found:
+                sample["weight"] = 0 * sample["weight"]
+            return found
+
+    found = chosen({"last": Knowing(0.08, 0.08)}, Empty())
+    assert found.decision == "kept"
+    assert "too little" in found.reason
+
+
+def test_settings() -> None:
+    with pytest.raises(ConfigError, match="snapshots"):
+        SelectionSettings(snapshots=-1)
+    assert replace(SelectionSettings(), enabled=False).snapshots == SelectionSettings().snapshots
