@@ -17,8 +17,10 @@ from refine_motion.labels.densify import Densify
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SoftWeight, SpeedStratifiedCap, SpreadRule
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.models.weights import read_weights
+from refine_motion.refine.baselines import CycleLoss, WarpLoss
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.objectives import PseudoLabels
 from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.runs import RefinePlan, Run, refine_all
 from refine_motion.refine.selection import SelectionSettings
@@ -30,15 +32,18 @@ __all__ = [
     "AdaptiveCycle",
     "Balance",
     "ColourRule",
+    "CycleLoss",
     "CycleRule",
     "Densify",
     "FlowFolder",
     "MinSpeed",
     "MotionBalance",
     "ProceduralPairs",
+    "PseudoLabels",
     "SoftWeight",
     "SpeedStratifiedCap",
     "SpreadRule",
+    "WarpLoss",
     "run",
 ]
 

@@ -19,11 +19,10 @@ from refine_motion.models.options import MatchOptions
 from refine_motion.motion.cycle import cycle_error
 from refine_motion.motion.grid import in_bounds, length
 from refine_motion.refine.augment import Augmentation, PairAugmenter
-from refine_motion.refine.losses import official_sequence_loss, sequence_loss
+from refine_motion.refine.objectives import Batch, Objective, PseudoLabels
 from refine_motion.refine.schedule import one_cycle
 
 _TEACHER = "teacher."
-COMPATIBILITY = (None, "official")
 
 
 class RefineModule(LightningModule):
@@ -38,8 +37,9 @@ class RefineModule(LightningModule):
         weight_decay: of AdamW.
         warmup: share of the schedule in which the learning rate rises.
         ema: decay per step of a running mean of the student's weights, which is one more candidate; 0 keeps none.
-        compat: ``official`` takes the loss of the published code, whose mask leaks over the batch and whose mean is
-            over all pixels, so that the two can be compared.
+        pull: weight of the squared distance of the student's parameters from the teacher's, added to the loss: it keeps
+            the student near where it started (L2-SP, Li et al., ICML 2018).
+        objective: what the student is trained to do; the paper's is to reproduce the labels.
         augment: strength of the student's augmentation.
         matching: memory, speed and precision of the matching.
 
@@ -62,7 +62,8 @@ class RefineModule(LightningModule):
         weight_decay: float = 1e-4,
         warmup: float = 0.1,
         ema: float = 0.0,
-        compat: str | None = None,
+        pull: float = 0.0,
+        objective: Objective = PseudoLabels(),  # noqa: B008  (has no state)
         augment: Augmentation = Augmentation(),  # noqa: B008  (frozen)
         matching: MatchOptions = MatchOptions(),  # noqa: B008  (frozen)
     ):
@@ -74,13 +75,19 @@ class RefineModule(LightningModule):
             )
         if not 0 <= ema < 1:
             raise ConfigError(f"model.ema must be in [0, 1), got {ema}")
-        if compat not in COMPATIBILITY:
-            raise ConfigError(f"model.compat must be null or official, got {compat!r}")
-        self.save_hyperparameters(ignore=("augment", "matching"))
-        self.settings = {**dict(self.hparams), "weights": None, "augment": augment, "matching": matching}
+        if pull < 0:
+            raise ConfigError(f"model.pull must not be negative, got {pull}")
+        self.save_hyperparameters(ignore=("augment", "matching", "objective"))
+        self.settings = {
+            **dict(self.hparams),
+            "weights": None,
+            "augment": augment,
+            "matching": matching,
+            "objective": objective,
+        }
         self.iters, self.gamma = iters, gamma
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
-        self.loss = sequence_loss if compat is None else official_sequence_loss
+        self.pull, self.objective = pull, objective
         self.teacher = load_model(network, weights).requires_grad_(False)
         self.student = load_model(network, weights)
         self.teacher.options = self.student.options = matching
@@ -135,13 +142,16 @@ class RefineModule(LightningModule):
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         """Loss of one batch of labelled pairs."""
-        flows = self.student.flow_sequence(batch["image_a"], batch["image_b"], self.iters)
-        loss = self.loss(flows, batch["flow"], batch["weight"], self.gamma)
+        labelled = Batch(batch["image_a"], batch["image_b"], batch["flow"], batch["weight"])
+        loss, flow = self.objective(self.student, labelled, self.iters, self.gamma)
+        if self.pull:
+            pairs = zip(self.student.parameters(), self.teacher.parameters(), strict=True)
+            loss = loss + self.pull * sum((mine - first).square().sum() for mine, first in pairs)
         with torch.no_grad():
-            self._note(batch["clip"], flows[-1], loss)
-            count = len(flows[-1])
+            self._note(batch["clip"], flow, loss)
+            count = len(flow)
             self.log("train/loss", loss, prog_bar=True, batch_size=count, sync_dist=True)
-            epe = _label_epe(flows[-1], batch)
+            epe = _label_epe(flow, batch)
             self.log("train/label_epe", epe, prog_bar=True, batch_size=count, sync_dist=True)
         return loss
 

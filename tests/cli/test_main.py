@@ -69,6 +69,33 @@ def test_overrides_reach_what_refers_to_them(name: str, capsys: pytest.CaptureFi
     }
 
 
+@pytest.mark.parametrize("overlay", sorted(Path(CPU).parent.glob("baselines/*.yaml")), ids=lambda path: path.stem)
+def test_baselines_go_on_top_of_a_configuration(
+    overlay: Path, clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = [
+        "fit", "--config", CPU, "--config", str(overlay), "--data.videos", str(clip_folder / "videos"),
+        "--model.weights", str(untrained), "--workdir", str(tmp_path), "--label.ceiling", "1e6",
+        "--data.filters", "{}", *SMALL, "--trainer.max_steps", "1", "--trainer.val_check_interval", "1",
+    ]  # fmt: skip
+    assert main(args) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(("kept", "improved"))
+    config = yaml.safe_load((tmp_path / "fit.yaml").read_text())
+    wanted = yaml.safe_load(overlay.read_text())
+    for room, settings in wanted.items():
+        for key, value in settings.items():
+            if key != "objective":
+                assert (
+                    value.items() <= config[room][key].items()
+                    if isinstance(value, dict)
+                    else config[room][key] == value
+                )
+    if "model" in wanted:
+        objective = config["model"]["objective"]
+        assert objective["class_path"].endswith(wanted["model"]["objective"]["class_path"])
+        assert wanted["model"]["objective"].get("init_args", {}).items() <= objective.get("init_args", {}).items()
+
+
 def test_label_then_fit(clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common = [
         "--config", CPU, "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained),

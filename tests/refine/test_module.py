@@ -12,6 +12,7 @@ from refine_motion.models.weights import read_weights, save_weights
 from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.losses import official_sequence_loss
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.objectives import PseudoLabels
 from refine_motion.refine.trainer import RefineTrainer
 
 NO_AUGMENT = Augmentation(jitter_probability=0, hflip_probability=0, vflip_probability=0)
@@ -186,8 +187,8 @@ def test_impossible_settings_are_refused(untrained: Path) -> None:
         RefineModule("raft_large", str(untrained))
     with pytest.raises(ConfigError, match="ema"):
         RefineModule("raft_small", str(untrained), ema=1.0)
-    with pytest.raises(ConfigError, match="compat"):
-        RefineModule("raft_small", str(untrained), compat="paper")
+    with pytest.raises(ConfigError, match="pull"):
+        RefineModule("raft_small", str(untrained), pull=-1.0)
 
 
 def test_running_mean_follows_the_student_and_is_saved(untrained: Path, tmp_path: Path) -> None:
@@ -215,20 +216,36 @@ def test_running_mean_follows_the_student_and_is_saved(untrained: Path, tmp_path
     assert all(torch.equal(v, module.student.state_dict()[k]) for k, v in read_weights(path).items())
 
 
-def test_compat_takes_the_loss_of_the_published_code(untrained: Path, tmp_path: Path) -> None:
+def test_the_pull_adds_the_squared_distance_from_the_teacher(untrained: Path, tmp_path: Path) -> None:
     losses = {}
-    for compat in (None, "official"):
-        module = RefineModule("raft_small", str(untrained), iters=2, compat=compat, augment=NO_AUGMENT)
+    for pull in (0.0, 3.0):
+        module = RefineModule("raft_small", str(untrained), iters=2, pull=pull, augment=NO_AUGMENT)
+        with torch.no_grad():
+            for number, parameter in enumerate(module.student.parameters()):
+                if number < 2:
+                    parameter += 0.01 * (number + 1)
+            moved = [p.numel() for p in module.student.parameters()][:2]
         run = trainer(tmp_path, steps=1, enable_checkpointing=False)
         run.fit(module, loader())
-        losses[compat] = run.callback_metrics["train/loss"].item()
+        losses[pull] = run.callback_metrics["train/loss"].item()
+    assert losses[3.0] - losses[0.0] == pytest.approx(3.0 * (moved[0] * 0.01**2 + moved[1] * 0.02**2), rel=1e-3)
+
+
+def test_a_leaking_mask_is_the_loss_of_the_published_code(untrained: Path, tmp_path: Path) -> None:
+    losses = {}
+    for leaking in (False, True):
+        objective = PseudoLabels(leaking=leaking)
+        module = RefineModule("raft_small", str(untrained), iters=2, objective=objective, augment=NO_AUGMENT)
+        run = trainer(tmp_path, steps=1, enable_checkpointing=False)
+        run.fit(module, loader())
+        losses[leaking] = run.callback_metrics["train/loss"].item()
     batch = next(iter(loader()))
     teacher = RefineModule("raft_small", str(untrained)).teacher
     with torch.no_grad():
         flows = teacher.flow_sequence(batch["image_a"], batch["image_b"], 2)
     official = official_sequence_loss(flows, batch["flow"], batch["weight"], 0.85).item()
-    assert losses["official"] == pytest.approx(official, rel=1e-4)
-    assert losses[None] != pytest.approx(official, rel=0.1)
+    assert losses[True] == pytest.approx(official, rel=1e-4)
+    assert losses[False] != pytest.approx(official, rel=0.1)
 
 
 @pytest.mark.parametrize(("broken", "precision"), [("flow", "32-true"), ("flow", "16-mixed"), ("gradient", "32-true")])

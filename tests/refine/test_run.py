@@ -17,6 +17,7 @@ from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.identity import identity
 from refine_motion.refine.module import RefineModule
+from refine_motion.refine.objectives import PseudoLabels
 from refine_motion.refine.run import RESULT, RefineResult, refine_once
 from refine_motion.refine.trainer import RefineTrainer
 
@@ -152,7 +153,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     [
         {"model": {"learning_rate": 1e-4}},
         {"model": {"iters": 2}},
-        {"model": {"compat": "official"}},
+        {"model": {"objective": PseudoLabels(leaking=True)}},
         {"model": {"augment": Augmentation(hue=0.1)}},
         {"model": {"matching": MatchOptions(correlation="on_demand")}},
         {"data": {"window": 3}},
