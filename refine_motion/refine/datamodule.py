@@ -60,6 +60,8 @@ class VideoLabelDataModule(LightningDataModule):
         replay: examples with true flow from the domain that the model was trained on, mixed in against forgetting; some
             of them are kept to tell what is forgotten.
         replay_share: share of them among all training samples.
+        made_share: share of the other training samples in which the frame is moved by made motion, exactly known and of
+            any speed: what the videos do not hold is not forgotten.
         strict: stop at the first video that cannot be read, instead of going on with the rest.
         seed: seed of order, crops and augmentation.
 
@@ -95,6 +97,7 @@ class VideoLabelDataModule(LightningDataModule):
         num_workers: int = 2,
         replay: SourceDomain | None = None,
         replay_share: float = 0.25,
+        made_share: float = 0.0,
         strict: bool = False,
         seed: int = 0,
     ):
@@ -110,6 +113,8 @@ class VideoLabelDataModule(LightningDataModule):
             )
         if not 0 < replay_share < 1:
             raise ConfigError(f"data.replay_share must be between 0 and 1, got {replay_share}")
+        if not 0 <= made_share < 1:
+            raise ConfigError(f"data.made_share must be in [0, 1), got {made_share}")
         if min(crop) < 64:
             raise ConfigError(f"data.crop must be at least 64 pixels on each side, got {list(crop)}")
         self.videos, self.labels, self.cache = videos, Path(labels), Path(cache)
@@ -118,7 +123,7 @@ class VideoLabelDataModule(LightningDataModule):
         self.filters = list((paper_filters() if filters is None else filters).values())
         self.crop, self.crop_candidates = (crop[0], crop[1]), crop_candidates
         self.batch_size, self.num_workers = batch_size, num_workers
-        self.replay, self.replay_share = replay, replay_share
+        self.replay, self.replay_share, self.made_share = replay, replay_share, made_share
         self.strict, self.seed = strict, seed
         self.index: VideoIndex | None = None
         self.windows: list[PairWindow] = []
@@ -187,7 +192,8 @@ class VideoLabelDataModule(LightningDataModule):
         """Random crops of labelled pairs, windows shuffled."""
         split, labels = self._split()
         region = split.blocks.training if split.blocks else None
-        dataset = TrainingPairs(self._source(split.training, labels, region), self.replay, self.crop_candidates)
+        source = self._source(split.training, labels, region)
+        dataset = TrainingPairs(source, self.replay, self.crop_candidates, self.made_share)
         trainer = self.trainer
         world, rank = self._place()
         replay = [] if self.replay is None else split_source(self.replay)[0]

@@ -16,6 +16,7 @@ from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.store import PairKey
 from refine_motion.labels.weighted import WeightedLabels, dense
 from refine_motion.labels.windows import PairWindow
+from refine_motion.refine.made_motion import random_pair
 from refine_motion.refine.order import PairRequest, sample_seed
 from refine_motion.video.reader import read_frames
 
@@ -95,12 +96,16 @@ class TrainingPairs(LabelledPairs):
         source: what to cut from.
         replay: examples with true flow from the source domain.
         candidates: places that are drawn for each crop; see :func:`choose_place`.
+        made_share: share of the samples that have made motion instead of their own; see :func:`random_pair`.
     """
 
-    def __init__(self, source: Source, replay: SourceDomain | None = None, candidates: int = 1):
+    def __init__(
+        self, source: Source, replay: SourceDomain | None = None, candidates: int = 1, made_share: float = 0.0
+    ):
         super().__init__(source)
         self.replay = replay
         self.candidates = candidates
+        self.made_share = made_share
 
     def __getitems__(self, requests: Sequence[PairRequest]) -> list[dict[str, Any]]:
         """Samples of one batch: the four maps cropped, ``seed`` (for the augmentation too), ``epoch`` and ``clip``."""
@@ -114,6 +119,12 @@ class TrainingPairs(LabelledPairs):
         window, _ = self.samples[request.number]
         video = self.source.windows[window].clip.video.path
         clip = f"{video} (frames {key.frame_a} and {key.frame_b})"
+        seed = sample_seed(self.source.seed, request.epoch, key)
+        chance = torch.rand(1, generator=torch.Generator().manual_seed(seed ^ 2)).item()
+        if chance < self.made_share:
+            made = random_pair(maps["image_a"], seed ^ 3)
+            images = {"image_a": made.image_a[0], "image_b": made.image_b[0]}
+            maps = images | {"flow": made.flow[0], "weight": made.known.float()}
         return self._crop(maps, request.epoch, key, clip)
 
     def _replayed(self, request: PairRequest) -> dict[str, Any]:

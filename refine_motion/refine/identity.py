@@ -41,6 +41,7 @@ def identity(
             data.seed,
             data.replay,
             data.replay_share,
+            data.made_share,
         ],
         "trainer": [
             trainer.max_steps,

@@ -13,6 +13,7 @@ from refine_motion.motion.grid import in_bounds, pixel_grid, sample
 # Pixels of the camera's motion; none goes beyond a quarter of the smaller side, where little of the frame would remain.
 SPEEDS = (4.0, 16.0, 40.0)
 _LARGEST = 0.25
+_SLOWEST = 2.0
 # Turn and zoom of the camera, and radius of the object as a share of the smaller side.
 _TURN, _ZOOM, _RADIUS = math.radians(3), 0.03, (0.15, 0.25)
 
@@ -82,6 +83,17 @@ def make_pair(frame: Tensor, speed: float, seed: int) -> MadePair:
     hidden = ~on_a & _inside(grid + camera, centre, radius)
     known = in_bounds(flow) & ~hidden
     return MadePair(image_a.round().byte(), image_b.byte(), flow, known, on_a[None] & known)
+
+
+def random_pair(frame: Tensor, seed: int) -> MadePair:
+    """Made motion of any speed, slow ones more often: 2 px to a quarter of the smaller side, evenly in its logarithm.
+
+    Args:
+        frame: ``(3, H, W)`` uint8.
+        seed: of speed and all else.
+    """
+    share = torch.rand(1, generator=torch.Generator().manual_seed(seed)).item()
+    return make_pair(frame, _SLOWEST * (_LARGEST * min(frame.shape[-2:]) / _SLOWEST) ** share, seed)
 
 
 def _inside(grid: Tensor, centre: Tensor, radius: float) -> Tensor:

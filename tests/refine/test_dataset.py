@@ -10,6 +10,7 @@ from refine_motion.labels.select import LabelRule
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.weighted import WeightedLabels
 from refine_motion.labels.windows import PairWindow, plan_windows
+from refine_motion.motion.grid import in_bounds, warp
 from refine_motion.refine.dataset import (
     HeldOutPairs,
     HeldOutSamples,
@@ -140,6 +141,26 @@ def sample_of(height: int, width: int) -> dict[str, object]:
         "seed": 2**60 + 1,
         "clip": "a.mp4",
     }
+
+
+def test_some_samples_have_made_motion_of_their_own_frame(source: Source) -> None:
+    requests = [PairRequest(epoch, number) for epoch in range(6) for number in range(8)]
+    plain = TrainingPairs(source).__getitems__(requests)
+    mixed, again = (TrainingPairs(source, made_share=0.4).__getitems__(requests) for _ in range(2))
+    made = []
+    for one, other, repeated in zip(plain, mixed, again, strict=True):
+        assert all(torch.equal(other[name], repeated[name]) for name in ("image_a", "flow"))
+        if not torch.equal(one["flow"], other["flow"]):
+            made.append(other)
+        else:
+            assert torch.equal(one["image_a"], other["image_a"])
+    assert 10 <= len(made) <= 28
+    for sample in made:
+        a, b, flow = sample["image_a"].float(), sample["image_b"][None].float(), sample["flow"][None]
+        # What has left the crop is not there to compare.
+        known = (sample["weight"][0] > 0) & in_bounds(flow)[0]
+        error = (warp(b, flow)[0] - a).abs().mean(0)[known]
+        assert error.mean() < 0.5 * (b[0] - a).abs().mean(0)[known].mean()
 
 
 def test_a_side_smaller_than_the_crop_is_taken_whole() -> None:
