@@ -53,27 +53,47 @@ def blend(image_a: Tensor, image_b: Tensor, views: Sequence[tuple[Tensor, Tensor
     if len(views) == 1:
         forward, backward = views[0]
         return Blend(forward, backward, torch.zeros_like(forward[:, 0]), (1.0,))
-    ahead = _trust(image_a, image_b, [(forward, backward) for forward, backward in views])
-    back = _trust(image_b, image_a, [(backward, forward) for forward, backward in views])
+    weights = torch.softmax(-doubts(image_a, image_b, views), dim=0)
+    ahead, back = weights[:, [0]], weights[:, [1]]
     flows = torch.cat([forward for forward, _ in views])
     mean = (ahead * flows).sum(dim=0, keepdim=True)
     spread = (ahead * (flows - mean).square()).sum(dim=(0, 1)).sqrt()[None]
     backward = (back * torch.cat([flow for _, flow in views])).sum(dim=0, keepdim=True)
-    shares = torch.stack((ahead, back)).mean(dim=(0, 2, 3, 4)).tolist()
-    return Blend(mean, backward, spread, tuple(shares))
+    return Blend(mean, backward, spread, tuple(_mean_shares(weights)))
 
 
-def _trust(image_a: Tensor, image_b: Tensor, views: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Weights ``(V, 1, H, W)`` of the views, which sum to 1 at every pixel."""
+def doubts(image_a: Tensor, image_b: Tensor, views: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """What speaks against each view at each pixel: ``census / 0.02 + cycle / 0.5 px``, means over 31x31 pixels.
+
+    Args:
+        image_a: ``(1, 3, H, W)``, 0..255.
+        image_b: ``(1, 3, H, W)``, 0..255.
+        views: forward and backward flow ``(1, 2, H, W)`` of each, in pixels.
+
+    Returns:
+        ``(V, 2, H, W)``, of the forward flow at the pixels of a and of the backward flow at those of b.
+    """
     # A view after the other: the census of one takes 49 numbers a pixel.
-    doubt = torch.cat(
+    return torch.stack(
         [
-            _around(census_error(image_a, image_b, forward)) / _CENSUS
-            + _around(cycle_error(forward, backward).clamp(max=_OPEN)) / _CYCLE
+            torch.cat((_doubt(image_a, image_b, forward, backward), _doubt(image_b, image_a, backward, forward)))
             for forward, backward in views
         ]
     )
-    return torch.softmax(-doubt, dim=0)[:, None]
+
+
+def shares(doubts: Tensor) -> list[float]:
+    """Weight of each view in the blend of those whose :func:`doubts` are given, mean over pixels and directions."""
+    return _mean_shares(torch.softmax(-doubts, dim=0))
+
+
+def _mean_shares(weights: Tensor) -> list[float]:
+    return weights.mean(dim=(1, 2, 3)).tolist()
+
+
+def _doubt(image_a: Tensor, image_b: Tensor, forward: Tensor, backward: Tensor) -> Tensor:
+    cycle = cycle_error(forward, backward).clamp(max=_OPEN)
+    return _around(census_error(image_a, image_b, forward)) / _CENSUS + _around(cycle) / _CYCLE
 
 
 def _around(errors: Tensor) -> Tensor:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.blend import blend
+from refine_motion.labels.blend import blend, doubts
 from refine_motion.labels.codec import FlowLabel
-from refine_motion.labels.views import Look, parse_view
+from refine_motion.labels.views import Look, View, parse_view
 from refine_motion.models.base import FlowModel
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
 from refine_motion.types import Evidence
@@ -36,6 +37,8 @@ class LabelSettings:
             which is the paper's teacher, ``2x`` at twice their size, where a model that was trained at small motion
             finds finer motion, in the square of the factor's time. Flow is brought back to the frames' own size. Of
             several, labels are a blend, see :func:`refine_motion.labels.blend.blend`.
+        probe: further views, tried on three pairs of every video, and used for the videos where they are trusted most;
+            listed views that count for little there are left out, see :mod:`refine_motion.labels.probe`.
         max_pixels: of an enlarged frame; larger ones are looked at in overlapping tiles.
         threads_per_process: CPU threads of each labelling process; None leaves what torch has chosen. With a number,
             one process and several give the same bytes on one machine, since sums are split alike.
@@ -47,6 +50,7 @@ class LabelSettings:
     tolerance: float = 0.0
     precision: str = "32"
     views: tuple[str, ...] = ("1x",)
+    probe: tuple[str, ...] = ()
     max_pixels: int = 4_000_000
     threads_per_process: int | None = None
 
@@ -67,7 +71,9 @@ class LabelSettings:
             raise ConfigError(f"label.precision must be 32 or bf16, got {self.precision!r}")
         if not self.views or len(set(self.views)) < len(self.views):
             raise ConfigError(f"label.views must be one or more different views, got {list(self.views)}")
-        for view in self.views:
+        if len({*self.views, *self.probe}) < len(self.views) + len(self.probe):
+            raise ConfigError(f"label.probe must be views that differ and are not listed, got {list(self.probe)}")
+        for view in (*self.views, *self.probe):
             parse_view(view)
         if self.max_pixels < _LEAST_PIXELS:
             raise ConfigError(f"label.max_pixels must be at least {_LEAST_PIXELS}, got {self.max_pixels}")
@@ -89,6 +95,9 @@ class FlowTeacher:
         self.facts: dict[str, object] = {"model": model.name, **asdict(settings)}
         if settings.precision != "32":
             self.facts["correlation_dtype"] = model.options.correlation_dtype
+        if not settings.probe:
+            # Labels made before there was a probe are the same, and so is the name of their folder.
+            del self.facts["probe"]
         digest = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
         for name, value in sorted(model.state_dict().items()):
             digest.update(name.encode())
@@ -96,43 +105,60 @@ class FlowTeacher:
         self.fingerprint = digest.hexdigest()[:16]
 
     @torch.no_grad()
-    def label(self, frames: Tensor, pairs: list[tuple[int, int]], seeds: list[int]) -> list[FlowLabel]:
-        """Label pairs of one window; every frame is encoded once, however many pairs it is in.
+    def label(
+        self, frames: Tensor, pairs: list[tuple[int, int]], seeds: list[int], views: Sequence[str] | None = None
+    ) -> list[FlowLabel]:
+        """Label pairs of one window; every frame is encoded once in each view, however many pairs it is in.
 
         Args:
             frames: ``(T, 3, H, W)`` uint8.
             pairs: positions ``(a, b)`` in the window.
             seeds: one per pair, for the choice when a pair has more pixels than are stored.
+            views: those chosen for the video; None takes those of the settings.
 
         Returns:
             One label per pair, on the CPU.
         """
-        if not pairs:
-            return []
-        views: list[list[tuple[Tensor, Tensor]]] = [[] for _ in pairs]
-        names: list[list[str]] = [[] for _ in pairs]
-        # One view and one pair at a time: features and the correlation volume of a pair are what fills memory.
-        for text in self.settings.views:
-            with self._autocast(frames.device):
-                look = Look(
-                    self.model,
-                    frames,
-                    parse_view(text),
-                    self.settings.max_pixels,
-                    self.settings.iters,
-                    self.settings.tolerance,
-                )
-                for number, (a, b) in enumerate(pairs):
-                    forward, backward, taken = look.flow(a, b)
-                    views[number].append((forward, backward))
-                    names[number].append(str(taken))
         labels = []
-        for number, (a, b) in enumerate(pairs):
+        seen = self._see(frames, pairs, self.settings.views if views is None else views)
+        for (a, b), seed, looks in zip(pairs, seeds, seen, strict=True):
             # Evidence is gathered at the frames' own size, where the label is used.
-            found = blend(frames[[a]], frames[[b]], views[number])
+            found = blend(frames[[a]], frames[[b]], [(forward, backward) for forward, backward, _ in looks])
             evidence, inside = flow_evidence(found.forward, found.backward, frames[[a]], frames[[b]], found.spread)
-            labels.append(self._sparse(found.forward[0], evidence, inside[0], seeds[number], " + ".join(names[number])))
+            taken = " + ".join(str(view) for *_, view in looks)
+            labels.append(self._sparse(found.forward[0], evidence, inside[0], seed, taken))
         return labels
+
+    @torch.no_grad()
+    def doubts(self, pair: Tensor, views: Sequence[str]) -> Tensor:
+        """What speaks against views of one pair, see :func:`refine_motion.labels.blend.doubts`.
+
+        Args:
+            pair: ``(2, 3, H, W)`` uint8.
+            views: any.
+
+        Returns:
+            ``(V, 2, H, W)``.
+        """
+        (looks,) = self._see(pair, [(0, 1)], views)
+        return doubts(pair[[0]], pair[[1]], [(forward, backward) for forward, backward, _ in looks])
+
+    def _see(
+        self, frames: Tensor, pairs: Sequence[tuple[int, int]], views: Sequence[str]
+    ) -> list[list[tuple[Tensor, Tensor, View]]]:
+        """For each pair what :meth:`Look.flow` finds in each view."""
+        seen: list[list[tuple[Tensor, Tensor, View]]] = [[] for _ in pairs]
+        if not pairs:
+            return seen
+        settings = self.settings
+        # One view and one pair at a time: features and the correlation volume of a pair are what fills memory.
+        for text in views:
+            with self._autocast(frames.device):
+                view = parse_view(text)
+                look = Look(self.model, frames, view, settings.max_pixels, settings.iters, settings.tolerance)
+                for looks, (a, b) in zip(seen, pairs, strict=True):
+                    looks.append(look.flow(a, b))
+        return seen
 
     def _autocast(self, device: torch.device) -> torch.autocast:
         """The precision of the settings, whatever that of a training around it."""

@@ -11,7 +11,7 @@ import yaml
 from refine_motion.cli.main import LIGHTNING_COMMANDS, OWN_COMMANDS, main
 from refine_motion.models.weights import read_weights
 
-CPU = str(Path(__file__).parents[2] / "configs" / "refine" / "flow_cpu.yaml")
+CPU = str(Path(__file__).parents[2] / "configs" / "refine" / "flow_paper_cpu.yaml")
 SMALL = ["--data.crop", "[64, 64]", "--data.num_workers", "0", "--label.iters", "1", "--model.iters", "1"]
 
 
@@ -44,10 +44,10 @@ def test_module_and_lightning_command_start(tmp_path: Path) -> None:
         check=True,
     )
     config = yaml.safe_load(done.stdout)
-    assert config["data"]["labels"] == "runs/flow_cpu/labels"
+    assert config["data"]["labels"] == "runs/flow_paper_cpu/labels"
 
 
-@pytest.mark.parametrize("name", ["flow", "flow_cpu"])
+@pytest.mark.parametrize("name", ["flow_paper", "flow_paper_cpu"])
 def test_overrides_reach_what_refers_to_them(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     file = Path(CPU).with_name(f"{name}.yaml")
     with pytest.raises(SystemExit) as stop:

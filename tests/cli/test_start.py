@@ -6,7 +6,7 @@ import pytest
 
 from refine_motion.cli.main import main
 
-CPU = str(Path(__file__).parents[2] / "configs" / "refine" / "flow_cpu.yaml")
+CPU = str(Path(__file__).parents[2] / "configs" / "refine" / "flow_paper_cpu.yaml")
 MODULE = """
 from pathlib import Path
 from lightning.pytorch.callbacks import Callback

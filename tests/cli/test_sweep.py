@@ -43,7 +43,7 @@ def test_trials_share_one_store_and_label_nothing(
         "--label.iters", "1", "--data.labels", str(tmp_path / "labels"), "--data.cache", str(tmp_path / "index"),
         "--data.num_workers", "0",
     ]  # fmt: skip
-    label = ["label", "--config", "configs/refine/flow_cpu.yaml", "--data.filters", "{}"]
+    label = ["label", "--config", "configs/refine/flow_paper_cpu.yaml", "--data.filters", "{}"]
     assert main([*label, "--workdir", str(tmp_path / "first"), *data]) == 0
     stored = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in (tmp_path / "labels").rglob("*.safetensors")}
     assert len(stored) == 8

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-CPU = Path(__file__).parents[2] / "configs" / "refine" / "flow_cpu.yaml"
+CPU = Path(__file__).parents[2] / "configs" / "refine" / "flow_paper_cpu.yaml"
 
 
 def fit(videos: Path, weights: Path, folder: Path, *more: str) -> str:

@@ -28,7 +28,7 @@ def test_a_run_holds_its_configuration_tables_pictures_and_means(
 
     monkeypatch.setattr(wandb.Run, "finish", note_and_finish)
     args = [
-        "fit", "--config", CONFIGS / "flow_cpu.yaml", "--config", CONFIGS / "wandb.yaml",
+        "fit", "--config", CONFIGS / "flow_paper_cpu.yaml", "--config", CONFIGS / "wandb.yaml",
         "--data.videos", clip_folder / "videos", "--model.weights", untrained, "--workdir", tmp_path / "run",
         "--data.filters", "{}", "--label.ceiling", "10000", "--label.iters", "1", "--model.iters", "1",
         "--data.crop", "[64, 64]", "--data.num_workers", "0", "--data.holdout", "0.4",

@@ -27,7 +27,7 @@ def run(*args: object) -> None:
 
 def refine(videos: Path, weights: Path, out: Path, max_pairs: int) -> Path:
     run(
-        *("fit", "--config", ROOT / "configs" / "refine" / "flow_cpu.yaml", "--data.videos", videos),
+        *("fit", "--config", ROOT / "configs" / "refine" / "flow_paper_cpu.yaml", "--data.videos", videos),
         *("--model.weights", weights, "--workdir", out, "--label.iters", 32, "--data.max_pairs", max_pairs),
         *("--trainer.max_steps", STEPS, "--trainer.val_check_interval", STEPS),
         *("--seed_everything", os.environ.get("REFINE_MOTION_SEED", "0")),

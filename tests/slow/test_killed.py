@@ -20,7 +20,7 @@ from refine_motion.models.weights import read_weights
 
 pytestmark = pytest.mark.slow
 
-CPU = Path(__file__).parents[2] / "configs" / "refine" / "flow_cpu.yaml"
+CPU = Path(__file__).parents[2] / "configs" / "refine" / "flow_paper_cpu.yaml"
 KILLS = 10
 
 
