@@ -29,4 +29,5 @@ def outcome(result: DemoResult) -> Group:
         f"motion is {quality.speed:.2f} px"
     )
     # Below the table and not its caption, which would be broken at the table's width.
-    return Group(table, Text(labels), Text(f"time: {times}; in all {sum(result.seconds.values()):.0f} s"))
+    estimate = Text(f"without truth: {result.refined.outcome.line()}")
+    return Group(table, Text(labels), estimate, Text(f"time: {times}; in all {sum(result.seconds.values()):.0f} s"))

@@ -207,8 +207,9 @@ def _labels(result: DemoResult) -> Section:
     )
     return Section(
         "What it learnt from",
-        f"The frozen model looked at the clips at {plan.label_view} their size and estimated flow there and back. A "
-        "pixel is kept where that way ends close to where it began. The refined model learnt to say the same in one "
+        f"The frozen model looked at the clips in {len(plan.label_views)} views, enlarged and mirrored, and estimated "
+        "flow there and back; labels are a blend in which a view counts where the frames speak for it. A pixel is kept "
+        "where the way there and back ends close to where it began. The refined model learnt to say the same in one "
         "look at the clips' own size. The error of the labels is known here because these worlds are made; training "
         "did not see it.",
         [facts, moving, FlowKey(max_speed)],
@@ -247,20 +248,10 @@ def _logged(run: Path) -> dict[str, list[tuple[float, float]]]:
 
 def own_command(result: DemoResult) -> str:
     """The command that does the same on a user's videos."""
-    plan = result.plan
     lines = [
-        "refine-motion fit --config configs/refine/flow_cpu.yaml",
+        "refine-motion fit --config configs/refine/flow.yaml",
         "--data.videos my_videos/ --workdir runs/mine",
-        f"--model.weights {shlex.quote(plan.weights)}",
-        f"--label.iters {plan.label_iters} --label.views '[{plan.label_view}]'",
-        f"--model.iters {plan.iters} --model.learning_rate {plan.learning_rate:g}",
-        f"--model.augment.jitter_probability {plan.jitter:g}",
-        "--data.filters.cycle.alpha 0.008 --data.filters.cycle.beta 0.4",
-        "--data.filters.colour.max_error 255",
-        f"--data.crop '[{plan.crop[0]},{plan.crop[1]}]' --data.batch_size {plan.batch_size}",
-        f"--data.replay ProceduralPairs --data.replay_share {plan.replay_share:g}",
-        f"--data.replay.size '[{plan.size[0]},{plan.size[1]}]'",
-        f"--trainer.max_steps {plan.steps} --seed_everything {plan.seed}",
+        f"--model.weights {shlex.quote(result.plan.weights)}",
     ]
     return " \\\n  ".join(lines)
 
@@ -269,8 +260,9 @@ def _own_videos(result: DemoResult) -> Section:
     return Section(
         "On your own videos",
         "The same job on a folder of yours. With weights of your own instead of `embedded` it starts from a better "
-        "model. Without ground truth nobody can tell you by how much it helped: keep some pairs with known motion "
-        "aside, or compare both models by eye, before you switch.",
+        "model. Without ground truth the gain can only be estimated, and where nothing is better beyond noise you get "
+        "your old weights back: keep some pairs with known motion aside, or compare both models by eye, before you "
+        "switch.",
         [Command(own_command(result), "`my_videos/` is a folder of video files or of folders of frames.")],
     )
 
@@ -291,8 +283,8 @@ def _how(result: DemoResult) -> Section:
                     "weights": plan.weights,
                     "clips": f"{plan.clips} learnt from, {plan.held_out} held out, {plan.frames} frames of "
                     f"{plan.size[1]} x {plan.size[0]}",
-                    "training": f"{plan.steps} steps of {plan.batch_size} crops of {plan.crop[1]} x {plan.crop[0]}, "
-                    f"{plan.iters} iterations",
+                    "training": f"{plan.steps} steps of {plan.batch_size} frame pairs, {plan.iters} iterations",
+                    "without truth": result.refined.outcome.line(),
                     "seed": plan.seed,
                     "torch": torch.__version__,
                     "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",

@@ -65,6 +65,7 @@ def refine(
     steps: int = 1000,
     iters: int = 12,
     learning_rate: float = 1e-4,
+    ema: float = 0.0,
     augment: Augmentation = Augmentation(),  # noqa: B008  (frozen)
     filters: dict[str, LabelRule] | None = None,
     settings: LabelSettings = LabelSettings(),  # noqa: B008  (frozen)
@@ -88,6 +89,7 @@ def refine(
         steps: optimiser steps.
         iters: iterations of the student in training.
         learning_rate: peak of the schedule.
+        ema: decay per step of a running mean of the weights, one more candidate; 0 keeps none.
         augment: strength of the student's augmentation.
         filters: which labels to train on, by any name; None takes the paper's cycle and colour rule.
         settings: how labels are made.
@@ -112,7 +114,7 @@ def refine(
     def one(run: Run) -> RefineResult:
         seed_everything(seed, verbose=False)
         # Built before the folder is touched, so that a wrong setting leaves nothing behind.
-        module = RefineModule(model, run.weights, iters=iters, learning_rate=learning_rate, augment=augment)
+        module = RefineModule(model, run.weights, iters=iters, learning_rate=learning_rate, ema=ema, augment=augment)
         videos_and_labels = VideoLabelDataModule(
             run.videos, labels=str(out / "labels"), cache=str(out / "index"), filters=filters, seed=seed, **data
         )

@@ -22,7 +22,7 @@ from refine_motion.refine.candidates import MIXTURES, State, mixture
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.decision import Decision, Guard, Trial, decide
 from refine_motion.refine.holdout import Part
-from refine_motion.refine.judging import MOVING, Judge
+from refine_motion.refine.judging import CYCLE, MOVING, Judge
 from refine_motion.refine.report import report
 from refine_motion.refine.speed_test import MADE, SpeedTest
 
@@ -31,6 +31,8 @@ _PIXELS, _FEWEST, _MOST = 1_500_000, 2, 8
 # Losses that are put up with, as logarithms of errors. Made motion is not the domain's own, and a model that bends to
 # the domain may lose a little of it.
 _MOVING_LOSS, _SPEED_LOSS = math.log(1.02), math.log(1.05)
+# A model whose ways there and back contradict each other this much is broken, whatever else it is.
+_CYCLE_LOSS = math.log(2)
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,13 @@ def choose(
                     f"motion of {speed:g} px": Guard(change, _SPEED_LOSS)
                     for speed, change in speeds.gains(loaded(name)).items()
                 }
-                moving = jury.gain(errors, {MOVING: 1.0})
-                if moving is not None:
-                    guards[MOVING] = Guard(moving, _MOVING_LOSS)
+                for name_of_error, kind, loss in (
+                    ("cycle error", CYCLE, _CYCLE_LOSS),
+                    ("labels of what moves by itself", MOVING, _MOVING_LOSS),
+                ):
+                    change = jury.gain(errors, {kind: 1.0})
+                    if change is not None:
+                        guards[name_of_error] = Guard(change, loss)
                 yield Trial(name, jury.gain(errors), jury.gain(errors, {"census": 1.0}), guards)
 
         decision = decide(trials())
@@ -145,7 +151,7 @@ def _table(judge: Judge, found: Mapping[str, Mapping[str, np.ndarray]], gains: M
     for heading in ("weights", "from the labels", "cycle error", "census error", "gain"):
         table.add_column(heading, justify="left" if heading == "weights" else "right")
     for name, errors in {"original": judge.original, **found}.items():
-        labels, cycle, census = (judge.mean(errors, kind) for kind in ("labels", "cycle", "census"))
+        labels, cycle, census = (judge.mean(errors, kind) for kind in ("labels", CYCLE, "census"))
         value = gains.get(name, 0.0)
         shown = f"{100 * -math.expm1(-value):+.1f} %" if math.isfinite(value) else ""
         table.add_row(name, f"{labels:.3f} px", f"{cycle:.3f} px", f"{census:.4f}", shown)

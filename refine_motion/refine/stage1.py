@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from rich.console import Console
+from torch.utils.data import DataLoader
 
 from refine_motion.errors import ConfigError, LabelError
 from refine_motion.files import remove_abandoned
 from refine_motion.labels.generate import LabelModule, LabelWriter
 from refine_motion.labels.opened import note_videos
+from refine_motion.labels.probe import noted_probe, plan_probe, probe_table
+from refine_motion.labels.probe_run import ProbedFrames, ProbeModule
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary, summarise
 from refine_motion.labels.teacher import FlowTeacher
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.report import report
+
+# A decoder that hangs holds the interpreter lock of its process: only the one that waits for it can tell.
+_HANG_SECONDS = 300
 
 
 def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataModule) -> tuple[LabelStore, LabelSummary]:
@@ -58,18 +65,15 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
             remove_abandoned(store.root)
         # No process may begin to write before every one has seen what is missing.
         trainer.strategy.barrier()
-        module = LabelModule(teacher, windows)
-        writer = LabelWriter(store)
-        trainer.callbacks.append(writer)  # type: ignore[attr-defined]
         threads = torch.get_num_threads()
         try:
-            trainer.predict(module, datamodule=data, return_predictions=False)
+            lacking = {window.clip.video.key for window in windows}
+            views = _probe(trainer, teacher, store, data, lacking, console)
+            module = LabelModule(teacher, windows, views)
+            _label(trainer, module, store, data, console)
         finally:
-            trainer.callbacks.remove(writer)  # type: ignore[attr-defined]
             if teacher.settings.threads_per_process is not None:
                 torch.set_num_threads(threads)
-        # Every process must see what all have written before any looks at the yield.
-        trainer.strategy.barrier()
         for problem in module.problems:
             Console(stderr=True).print(f"not labelled: {problem}", markup=False, soft_wrap=True)
     else:
@@ -88,6 +92,54 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
             f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (for example CycleRule)"
         )
     return store, summary
+
+
+def _probe(
+    trainer: Trainer,
+    teacher: FlowTeacher,
+    store: LabelStore,
+    data: VideoLabelDataModule,
+    videos: set[str],
+    console: Console,
+) -> dict[str, tuple[str, ...]]:
+    """The views of the videos of some content keys, as far as they are known; none where there is nothing to try."""
+    extra = teacher.settings.probe
+    if not extra:
+        return {}
+    plan = [probed for probed in plan_probe(data.windows) if probed.video.key in videos]
+    unknown = [probed for probed in plan if noted_probe(store, probed.video.key) is None]
+    if unknown:
+        console.print(f"Stage 1: trying {', '.join(extra)} on {len(unknown)} of {len(plan)} videos")
+        # Lightning refuses fewer samples than processes; where two look at one video, the first one's note counts.
+        frames = ProbedFrames(unknown * -(-trainer.world_size // len(unknown)), data.strict)
+        workers = min(data.num_workers, 1)
+        timeout = _HANG_SECONDS if workers else 0
+        loader = DataLoader(frames, batch_size=None, num_workers=workers, timeout=timeout)
+        trainer.predict(ProbeModule(teacher, store), loader, return_predictions=False)
+        # Every process goes by what was noted, whoever noted it.
+        trainer.strategy.barrier()
+    found = [(probed.video, noted_probe(store, probed.video.key)) for probed in plan]
+    probes = [(video, probe) for video, probe in found if probe is not None]
+    console.print(probe_table([(video.path.name, probe) for video, probe in probes]))
+    return {video.key: probe.views for video, probe in probes}
+
+
+def _label(
+    trainer: Trainer, module: LabelModule, store: LabelStore, data: VideoLabelDataModule, console: Console
+) -> None:
+    """Label the windows of the module over all processes, and say how long it took."""
+    writer = LabelWriter(store)
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.append(writer)
+    start = time.monotonic()
+    try:
+        trainer.predict(module, datamodule=data, return_predictions=False)
+    finally:
+        callbacks.remove(writer)
+    # Every process must see what all have written before any looks at the yield.
+    trainer.strategy.barrier()
+    seconds, pairs = time.monotonic() - start, sum(len(window.pairs) for window in module.windows)
+    console.print(f"Stage 1: {pairs} pairs in {seconds:.0f} s, {seconds / pairs:.2f} s a pair")
 
 
 def _check_ceiling(rules: Sequence[LabelRule], ceiling: float) -> None:

@@ -17,7 +17,7 @@ def plan(untrained: Path) -> DemoPlan:
     return DemoPlan(
         "fog",
         seed=3,
-        minutes=2.0,
+        minutes=4.0,
         weights=str(untrained),
         size=(64, 80),
         clips=2,
@@ -25,9 +25,8 @@ def plan(untrained: Path) -> DemoPlan:
         frames=5,
         pairs=2,
         label_iters=2,
-        label_view="1.25x",
+        label_views=("1.25x",),
         iters=2,
-        crop=(64, 64),
     )
 
 

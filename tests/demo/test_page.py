@@ -32,7 +32,7 @@ def test_page_says_what_was_measured(page: Path, result: DemoResult) -> None:
     assert f"{before:.3f} px" in text
     assert f"{after:.3f} px" in text
     assert ("lower" if after < before else "higher") in text
-    assert "refine-motion demo --domain fog --minutes 2 --seed 3" in text
+    assert "refine-motion demo --domain fog --minutes 4 --seed 3" in text
     for name, *_ in result_rows(result):
         assert name in text
 
@@ -44,8 +44,7 @@ def test_command_for_own_videos_runs(
     assert program == "refine-motion"
     words = [str(result.folder.videos) if word == "my_videos/" else word for word in words]
     words = [str(tmp_path / "mine") if word == "runs/mine" else word for word in words]
-    assert main([*words, "--trainer.max_steps", "1", "--trainer.val_check_interval", "1"]) == 0
+    small = ["--label.views", "[1x]", "--label.iters", "1", "--model.iters", "1", "--data.num_workers", "0"]
+    assert main([*words, *small, "--trainer.max_steps", "1", "--trainer.val_check_interval", "1"]) == 0
     assert (tmp_path / "mine" / "refined.safetensors").is_file()
-    # The same settings of labels as in the demo: the filter's share is the same.
-    kept = f"{result.refined.labels.kept_share:.1%}"
-    assert kept in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1].startswith(("kept", "improved"))

@@ -14,7 +14,7 @@ from refine_motion.models.base import FrameFeatures
 from refine_motion.refine import selection
 from refine_motion.refine.decision import Decision
 from refine_motion.refine.gain import Gain
-from refine_motion.refine.judging import KINDS, MOVING, Judge
+from refine_motion.refine.judging import CYCLE, KINDS, MOVING, Judge
 from refine_motion.refine.selection import SelectionSettings, choose
 
 HEIGHT, WIDTH = 96, 128
@@ -131,7 +131,7 @@ def test_labels_that_the_frames_contradict_cannot_win() -> None:
 
 def test_what_moves_by_itself_must_not_pay_for_the_background() -> None:
     found = chosen({"last": Knowing(0.04, 2.0)})
-    assert found.decision == "improved" or MOVING in found.reason
+    assert found.decision == "improved" or "moves by itself" in found.reason
     assert found.candidate != "last"
     # The same student with the object as it was is taken as it is.
     assert chosen({"last": Knowing(0.04, 0.4)}).candidate == "last"
@@ -151,10 +151,12 @@ def test_a_student_cannot_win_by_judging_fewer_pixels() -> None:
     judge = Judge(data.held_out_samples("choose"), [0, 1], original, 1, CPU)  # type: ignore[arg-type]
     same, fewer = judge.errors(Knowing()), judge.errors(Knowing(blind=0.5))  # type: ignore[arg-type]
     assert judge.gain(same) == Gain(0.0, 0.0, 0.0)
-    cycle = judge.gain(fewer, {"cycle": 1.0})
+    cycle = judge.gain(fewer, {CYCLE: 1.0})
     assert cycle is not None
     assert cycle.high < 0
-    assert chosen({"last": Knowing(blind=0.5)}).decision == "kept"
+    broken = chosen({"last": Knowing(0.08, 0.08, blind=0.5)})
+    assert broken.decision == "kept"
+    assert "cycle error" in broken.reason
 
 
 def test_errors_by_hand() -> None:
@@ -166,7 +168,7 @@ def test_errors_by_hand() -> None:
     assert judge.mean(errors, "labels") == pytest.approx(expected, rel=1e-5)
     assert judge.mean(errors, MOVING) == pytest.approx(3.0, rel=1e-5)
     assert judge.mean(judge.original, "labels") == pytest.approx(0.4, rel=1e-5)
-    assert set(KINDS) | {MOVING} == set(errors)
+    assert set(KINDS) | {CYCLE, MOVING} == set(errors)
 
 
 def test_a_flow_that_is_not_a_number_is_the_worst() -> None:
