@@ -5,9 +5,10 @@ VENV   ?= .venv
 TORCH  ?= torch==2.13.0
 # Of `make real`.
 SEED   ?= 0
+FULL   ?=
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow real bench demo domains lint types clean help
+.PHONY: install test slow real bench ablation demo domains lint types clean help
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -34,6 +35,10 @@ real: install ## refine the real RAFT-small on real videos and print its error b
 bench: install ## measure speed, memory and size against what they are compared with, into runs/bench (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make bench: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
 	$(BIN)/python -m tests.bench
+
+ablation: install ## every part of the best recipe and the baselines by themselves, as one table in runs/ablation; goes on where it was interrupted; FULL=--full takes many hours (needs REFINE_MOTION_SHARED)
+	@test -d "$$REFINE_MOTION_SHARED" || { echo "make ablation: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
+	$(BIN)/python -m tests.ablation $(FULL)
 
 demo: install ## the main job from start to end on a made domain, judged by exact truth: a table and a page in runs/demo
 	$(BIN)/refine-motion demo

@@ -24,7 +24,7 @@ def main(args: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="refine-motion domains", description=__doc__)
     parser.add_argument("--domain", nargs="+", choices=TARGETS, default=list(TARGETS), help="which (all)")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of scenes and training (0)")
-    parser.add_argument("--minutes", type=float, default=3.0, help="of each, on two CPU cores (%(default)g)")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of each, on two CPU cores (%(default)g)")
     parser.add_argument("--weights", default="embedded", help="what to refine: a path or a name (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/domains"), help="folder for everything (%(default)s)")
     options = parser.parse_args(args)
