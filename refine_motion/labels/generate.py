@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -52,22 +52,25 @@ class LabelModule(LightningModule):
     Args:
         teacher: the frozen teacher.
         windows: the windows that the batches number.
+        views: by the content key of a video those chosen for it; the others have the views of the settings.
 
     Attributes:
         problems: a line for each window of this process that could not be read.
     """
 
-    def __init__(self, teacher: FlowTeacher, windows: Sequence[PairWindow]):
+    def __init__(
+        self, teacher: FlowTeacher, windows: Sequence[PairWindow], views: Mapping[str, Sequence[str]] | None = None
+    ):
         super().__init__()
         self.windows = windows
+        self.views = views or {}
         self.teacher = teacher
         self.network = teacher.model
         self.problems: list[str] = []
 
     def on_predict_start(self) -> None:
-        """Take the number of threads that the settings ask for, once the process has been given its own."""
-        if self.teacher.settings.threads_per_process is not None:
-            torch.set_num_threads(self.teacher.settings.threads_per_process)
+        """See :meth:`FlowTeacher.take_threads`."""
+        self.teacher.take_threads()
 
     def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[tuple[PairKey, FlowLabel]]:
         """The labels of one window; none of a window that could not be read."""
@@ -77,12 +80,13 @@ class LabelModule(LightningModule):
         # Where there are fewer windows than processes, the loader goes round.
         window = self.windows[batch["number"] % len(self.windows)]
         keys = window.pair_keys()
-        with _true_float32():
-            labels = self.teacher.label(batch["frames"], list(window.pairs), [int(k.digest[:8], 16) for k in keys])
+        seeds, views = [int(k.digest[:8], 16) for k in keys], self.views.get(window.clip.video.key)
+        with true_float32():
+            labels = self.teacher.label(batch["frames"], list(window.pairs), seeds, views)
         return list(zip(keys, labels, strict=True))
 
 
-def _true_float32() -> AbstractContextManager[None]:
+def true_float32() -> AbstractContextManager[None]:
     """Convolutions without TF32, which on recent GPUs is the default; the other settings stay."""
     cudnn = torch.backends.cudnn
     return cudnn.flags(

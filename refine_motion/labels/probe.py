@@ -7,7 +7,7 @@ interrupted labelling goes on with the same choice.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from refine_motion.files import replacing
 from refine_motion.labels.opened import evenly
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.windows import PairWindow
+from refine_motion.video.info import VideoInfo
 
 # Shares of 3x among six views were 0.30 to 0.39 on the videos where it helps much, and at most 0.25 on others.
 _JOINS = 1.6  # times an even share, from which on an extra view joins, and
@@ -58,16 +59,31 @@ def choose_views(
     return Probe((*(view for view in listed if found[view] >= least), *joined), found | tried)
 
 
-def probed_pairs(windows: Iterable[PairWindow]) -> dict[str, tuple[PairWindow, ...]]:
-    """At most three pairs of each video by its content key, evenly spread, as windows of two frames.
+@dataclass(frozen=True)
+class ProbedVideo:
+    """A video and the pairs by which its views are chosen.
+
+    Attributes:
+        video: the video.
+        pairs: at most three, evenly spread.
+    """
+
+    video: VideoInfo
+    pairs: tuple[PairKey, ...]
+
+
+def plan_probe(windows: Iterable[PairWindow]) -> list[ProbedVideo]:
+    """What to look at of each video.
 
     Args:
-        windows: all that is, or will be, labelled.
+        windows: all that is labelled or will be, so that it does not matter how much is labelled already.
     """
-    pairs: dict[str, list[PairWindow]] = {}
+    videos: dict[str, VideoInfo] = {}
+    pairs: dict[str, list[PairKey]] = {}
     for window in windows:
-        pairs.setdefault(window.clip.video.key, []).extend(window.alone())
-    return {video: tuple(evenly(found, _PAIRS)) for video, found in pairs.items()}
+        videos.setdefault(window.clip.video.key, window.clip.video)
+        pairs.setdefault(window.clip.video.key, []).extend(window.pair_keys())
+    return [ProbedVideo(video, tuple(evenly(pairs[key], _PAIRS))) for key, video in videos.items()]
 
 
 def _path(store: LabelStore, video: str) -> Path:
@@ -90,14 +106,14 @@ def noted_probe(store: LabelStore, video: str) -> Probe | None:
         return None
 
 
-def probe_table(probes: Mapping[str, Probe]) -> Table:
+def probe_table(probes: Iterable[tuple[str, Probe]]) -> Table:
     """The views of each video and how far each that was tried is trusted.
 
     Args:
-        probes: by the name of the video.
+        probes: name of each video, and what was found.
     """
     table = Table("video", "views of its labels", "shares", title="Views of the teacher", box=SIMPLE_HEAD)
-    for name, probe in probes.items():
+    for name, probe in probes:
         told = ", ".join(f"{view} {share:.0%}" for view, share in probe.shares.items())
         table.add_row(escape(name), " + ".join(probe.views), told or "no pair could be read")
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ class LabelSummary:
         kept_share: pixels that pass the rules over all pixels.
         left: before any rule, and after each in turn.
         speed_share: share of each speed bin in the weight after all rules.
+        views: of the pairs read, how many are the blend of which views of the teacher.
         bytes: size of all labels on disk.
         bytes_per_pixel: the same per stored pixel.
     """
@@ -60,6 +62,7 @@ class LabelSummary:
     kept_share: float
     left: tuple[Left, ...]
     speed_share: tuple[float, ...]
+    views: dict[str, int]
     bytes: int
     bytes_per_pixel: float
 
@@ -70,6 +73,8 @@ class LabelSummary:
     def _yield(self) -> Table:
         table = Table(title="Pseudo-labels", show_header=False)
         table.add_row("pairs", f"{self.pairs:,}")
+        for views, count in self.views.items():
+            table.add_row("  seen as", f"{views}: {count / self.read:.0%}")
         table.add_row("stored pixels", f"{self.stored_share:.1%}")
         table.add_row("kept by the filters", f"{self.kept_share:.1%}")
         lows = (0.0, *SPEED_EDGES)
@@ -122,10 +127,12 @@ def summarise(
     kept = torch.zeros(len(rules) + 1, dtype=torch.long)
     clusters = torch.zeros(len(rules) + 1, len(CLUSTERS), dtype=torch.float64)
     speeds = torch.zeros(len(SPEED_EDGES) + 1, dtype=torch.float64)
+    views = Counter[str]()
     for key in chosen:
         label = store.read(key)
         pixels += label.size[0] * label.size[1]
         stored += len(label.flow)
+        views[label.views] += 1
         cluster = motion_cluster(label)
         weights = list(weights_in_turn(labels.rules_of(key.video), label, seed=0))
         for row, weight in enumerate(weights):
@@ -145,6 +152,7 @@ def summarise(
         kept_share=left[-1].share,
         left=tuple(left),
         speed_share=_shares(speeds),
+        views=dict(views.most_common()),
         bytes=sum(store.path(key).stat().st_size for key in keys),
         bytes_per_pixel=sum(store.path(key).stat().st_size for key in chosen) / max(stored, 1),
     )

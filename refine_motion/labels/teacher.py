@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -103,6 +104,17 @@ class FlowTeacher:
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().numpy().tobytes())
         self.fingerprint = digest.hexdigest()[:16]
+
+    @property
+    def min_side(self) -> int:
+        """Smallest side of frames, in pixels, that the model can take in every view."""
+        views = (*self.settings.views, *self.settings.probe)
+        return math.ceil(self.model.min_side / min(1.0, *(parse_view(view).scale for view in views)))
+
+    def take_threads(self) -> None:
+        """Compute with as many threads as the settings ask for, once a process has been given its own number."""
+        if self.settings.threads_per_process is not None:
+            torch.set_num_threads(self.settings.threads_per_process)
 
     @torch.no_grad()
     def label(

@@ -44,7 +44,7 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
     """
     store = LabelStore(data.labels, teacher.fingerprint, teacher.facts)
     data.store = store
-    data.min_side = teacher.model.min_side
+    data.min_side = teacher.min_side
     _check_ceiling(data.filters, teacher.settings.ceiling)
     if trainer.is_global_zero:
         data.prepare_data()

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
-from refine_motion.labels.blend import blend
+from refine_motion.labels.blend import blend, doubts, shares
 
 
 def scene(height: int = 96, width: int = 128) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -76,3 +77,16 @@ def test_spread_by_hand() -> None:
     found = blend(grey, grey, [(zero, far), (up, far)])
     torch.testing.assert_close(found.forward[..., :20, :], up[..., :20, :] / 2)
     torch.testing.assert_close(found.spread[:, :20], torch.full((1, 20, 40), 2.0))
+
+
+def test_shares_are_those_of_the_blend_and_grow_evenly_with_what_is_doubted() -> None:
+    a, b, flow = scene()
+    views = [(flow, -flow), (flow + 1, -flow - 1), (flow, -flow + 1)]
+    found = doubts(a, b, views)
+    assert found.shape == (3, 2, 96, 128)
+    assert shares(found) == list(blend(a, b, views).shares)
+    # In the middle, the last view is at fault for its cycle alone: 1 px on both axes, in units of half a pixel.
+    middle = found[..., 20:76, 24:104]
+    torch.testing.assert_close(middle[2, 0] - middle[0, 0], torch.full((56, 80), 2 * 2**0.5), atol=1e-3, rtol=0)
+    by_hand = torch.tensor([0.0, 2.0]).neg().softmax(0).tolist()
+    assert shares(torch.tensor([0.0, 2.0]).view(2, 1, 1, 1).expand(2, 2, 3, 3)) == pytest.approx(by_hand)

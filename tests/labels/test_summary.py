@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,18 @@ def test_only_some_pairs_of_many_are_read(tmp_path: Path) -> None:
     assert found.speed_share == pytest.approx((1 / 3, 1 / 3, 1 / 3, 0, 0, 0))
     assert "3 evenly spaced pairs" in printed(found)
     assert found.bytes == sum(store.path(key).stat().st_size for key in keys)
+
+
+def test_views_of_the_labels_are_counted(tmp_path: Path) -> None:
+    store = LabelStore(tmp_path, "t")
+    keys = [PairKey("v", t, t + 1) for t in range(4)]
+    for key in keys:
+        label = moving_right([2.0])
+        store.write(key, replace(label, views="2x") if key.frame_a else label)
+    found = summarise(store, keys, [])
+    assert list(found.views.items()) == [("2x", 3), ("1x", 1)]
+    rows = [line.replace("│", " ").split() for line in printed(found).splitlines()]
+    assert ["seen", "as", "2x:", "75%"] in rows
 
 
 def test_nothing_stored_or_nothing_kept_can_be_told(tmp_path: Path, store: LabelStore) -> None:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.blend import blend
+from refine_motion.labels.blend import blend, doubts
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
 from refine_motion.models.base import FlowModel
 from refine_motion.models.registry import build_model
@@ -68,6 +68,23 @@ def test_several_views_are_blended_and_their_evidence_is_that_of_the_blend(
     assert label.views == "1x + 1x flip"
 
 
+def test_a_video_may_have_views_of_its_own_and_views_can_be_doubted_without_a_label(
+    model: FlowModel, frames: torch.Tensor
+) -> None:
+    teacher = FlowTeacher(model, LabelSettings(iters=2, ceiling=1e6, probe=("1x flip",)))
+    own = teacher.label(frames, [(0, 1)], [0], ["1x flip"])[0]
+    listed = FlowTeacher(model, LabelSettings(iters=2, ceiling=1e6, views=("1x flip",))).label(frames, [(0, 1)], [0])[0]
+    assert own.views == "1x flip"
+    assert torch.equal(own.flow, listed.flow)
+    assert teacher.label(frames, [(0, 1)], [0])[0].views == "1x"
+    a, b = frames[[0]], frames[[1]]
+    found = teacher.doubts(frames[:2], ["1x flip", "1x"])
+    assert found.shape == (2, 2, 64, 80)
+    wanted = doubts(a, b, [(model.flow(a, b, 2), model.flow(b, a, 2))])
+    torch.testing.assert_close(found[[1]], wanted, atol=1e-2, rtol=1e-3)
+    assert teacher.label(frames, [], []) == []
+
+
 def test_a_frame_beyond_the_allowed_pixels_is_labelled_in_tiles() -> None:
     motion = torch.zeros(1, 2, 240, 320)
     motion[:, 0] = 2.0
@@ -95,6 +112,8 @@ def test_fingerprint_tells_settings_and_weights_apart(model: FlowModel) -> None:
     assert FlowTeacher(model, LabelSettings()).fingerprint == base
     assert FlowTeacher(model, LabelSettings(iters=31)).fingerprint != base
     assert FlowTeacher(model, LabelSettings(views=("2x",))).fingerprint != base
+    probing = FlowTeacher(model, LabelSettings(probe=("2x",))).fingerprint
+    assert len({base, probing, FlowTeacher(model, LabelSettings(probe=("3x",))).fingerprint}) == 3
     torch.manual_seed(1)
     assert FlowTeacher(build_model("raft_small"), LabelSettings()).fingerprint != base
 
@@ -109,6 +128,8 @@ def test_teacher_is_frozen_and_impossible_settings_are_refused(model: FlowModel)
         {"max_per_pair": 0},
         {"views": ()},
         {"views": ("1x", "1x")},
+        {"probe": ("1x",)},
+        {"probe": ("2x", "2x")},
         {"max_pixels": 1000},
     ):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
@@ -116,3 +137,5 @@ def test_teacher_is_frozen_and_impossible_settings_are_refused(model: FlowModel)
     for view in ("0.4x", "4x", "twice"):
         with pytest.raises(ConfigError, match="view"):
             LabelSettings(views=("1x", view))
+        with pytest.raises(ConfigError, match="view"):
+            LabelSettings(probe=(view,))

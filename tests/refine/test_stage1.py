@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import refine_motion as rm
+from refine_motion.errors import VideoError
 from refine_motion.labels import probe
 from refine_motion.labels.opened import open_labels
 from refine_motion.labels.store import LabelStore
@@ -84,13 +85,13 @@ def test_processes_agree_on_the_views(clip_folder: Path, untrained: Path, tmp_pa
             sys.executable, "-m", "refine_motion", "label", "--config", str(CONFIG), "--workdir", str(folder),
             "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained), "--data.filters", "{}",
             "--label.ceiling", "10000", "--label.iters", "1", "--label.threads_per_process", "1", "--data.window", "2",
-            "--label.views", "[1x, 1x flip]", "--label.probe", "[0.75x]", "--data.crop", "[64, 64]",
+            "--label.views", "[1x, 1x flip]", "--label.probe", "[1.25x]", "--data.crop", "[64, 64]",
             "--data.num_workers", "1", "--trainer.accelerator", "cpu", *more,
         ]  # fmt: skip
         environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")}
         done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert done.stdout.count("trying 0.75x on 1 of 1 videos") == 1
+        assert done.stdout.count("trying 1.25x on 1 of 1 videos") == 1
         assert done.stdout.count("Stage 1: 8 pairs in") == 1
         root = folder / "labels"
         patterns = ("*/??/*.safetensors", "*/probe/*.json")
@@ -100,3 +101,12 @@ def test_processes_agree_on_the_views(clip_folder: Path, untrained: Path, tmp_pa
     assert len(one) == 9
     # One video for two processes: both look at it, and the labels of both go by one note.
     assert run(tmp_path / "two", "--trainer.devices", "2", "--trainer.strategy", "ddp") == one
+
+
+def test_videos_too_small_for_a_shrunk_view_are_refused_by_name(
+    clip_folder: Path, untrained: Path, tmp_path: Path
+) -> None:
+    for views, extra in ((("1x", "0.75x"), ()), (("1x",), ("0.75x",))):
+        settings = LabelSettings(iters=1, ceiling=1e4, views=views, probe=extra)
+        with pytest.raises(VideoError, match="96x72: a side is below 76 px"):
+            label(clip_folder / "videos", untrained, tmp_path, settings)
