@@ -29,7 +29,8 @@ CYCLE = "cycle"
 MOVING = "moving"
 # Errors below which a difference is nothing, in pixels and in census error.
 _FLOORS = {"labels": 0.02, CYCLE: 0.02, "census": 0.002, MOVING: 0.05}
-# A wild guess counts as one of so many pixels, lest a few of them outweigh a frame.
+# A wild guess counts as one of so many pixels, lest a few of them outweigh a frame; against a label, of so many more
+# than its speed, so that fast motion that is missed and fast motion that is half found still differ.
 _MOST = 20.0
 # UnFlow's own rule for what is consistent, five times the paper's: what is compared must not be the easy pixels alone.
 _ALPHA, _BETA = 0.01, 0.5
@@ -159,10 +160,11 @@ def _masks(flows: tuple[Tensor, Tensor], label: Tensor, weight: Tensor, region: 
 def _maps(a: Tensor, b: Tensor, label: Tensor, flows: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     """Every kind of error ``(1, H, W)``."""
     forward, backward = flows
-    distance = length(forward - label).clamp(max=_MOST)
+    # Not a number is no flow at all.
+    distance = torch.minimum(length(forward - label).nan_to_num(nan=torch.inf), _MOST + length(label))
     return {
         "labels": distance,
-        CYCLE: cycle_error(forward, backward).clamp(max=_MOST),
+        CYCLE: cycle_error(forward, backward).nan_to_num(nan=_MOST).clamp(max=_MOST),
         "census": census_error(a, b, forward),
         MOVING: distance,
     }
@@ -174,6 +176,4 @@ def _sums(errors: Tensor, mask: Tensor) -> Sums:
     y, x = (torch.arange(side) * _BLOCKS // side for side in (height, width))
     block = (y[:, None] * _BLOCKS + x).flatten()
     counted = torch.where(mask, errors, 0).double().flatten()
-    # Not a number is no flow at all.
-    sums = torch.zeros(_BLOCKS**2, dtype=torch.float64).index_add_(0, block, counted.nan_to_num(nan=_MOST))
-    return sums.numpy()
+    return torch.zeros(_BLOCKS**2, dtype=torch.float64).index_add_(0, block, counted).numpy()

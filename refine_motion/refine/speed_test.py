@@ -48,8 +48,8 @@ class SpeedTest:
         found = {}
         for speed, pairs in self.pairs.items():
             floor = _FLOOR + _FLOOR_SHARE * speed
-            ratios = np.log((self.original[speed] + floor) / (self._errors(model, pairs) + floor))
-            value = float(np.nanmean(ratios))
+            gains = np.log(self.original[speed] + floor) - np.log(self._errors(model, pairs) + floor)
+            value = float(np.nanmean(gains))
             found[speed] = Gain(value, value, value)
         return found
 
@@ -59,6 +59,7 @@ class SpeedTest:
         errors = []
         for pair in pairs:
             flow = model.flow(pair.image_a.to(self.device), pair.image_b.to(self.device), self.iters).cpu()
-            error = length(flow - pair.flow)
+            # Not a number is no flow at all, and not the same as a part that is not seen.
+            error = length(flow - pair.flow).nan_to_num(nan=torch.inf)
             errors.append([error[part].mean().item() for part in (pair.known & ~pair.object, pair.object)])
         return np.array(errors)

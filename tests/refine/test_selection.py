@@ -173,6 +173,30 @@ def test_errors_by_hand() -> None:
 
 def test_a_flow_that_is_not_a_number_is_the_worst() -> None:
     assert chosen({"last": Knowing(float("nan"), 0.1)}).decision == "kept"
+    judge = Judge(Data().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    broken, wild = judge.errors(Knowing(float("nan"))), judge.errors(Knowing(1e6))  # type: ignore[arg-type]
+    assert judge.mean(broken, "labels") == pytest.approx(judge.mean(wild, "labels"))
+    assert judge.mean(broken, CYCLE) > 15
+
+
+def test_a_wild_guess_is_bounded_and_what_misses_fast_motion_is_worse_than_what_half_finds_it() -> None:
+    fast = true_flow()
+    fast[0] += 80.0
+    judge = Judge(Data(fast).held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+
+    def distance(bias: float) -> float:
+        return judge.mean(judge.errors(Knowing(bias, bias)), "labels")  # type: ignore[arg-type]
+
+    assert [distance(bias) for bias in (80.0, 50.0, 40.0, 0.0)] == pytest.approx([0, 30, 40, 80], abs=1e-3)
+    # 20 px more than the label's speed of about 86 px.
+    assert 100 < distance(1e6) < 110
+
+
+def test_labels_of_other_pairs_teach_nothing_that_is_taken() -> None:
+    # Each label is right about another pair, and on average near to what the student has learnt from it.
+    permuted = true_flow().flip((1, 2)) - torch.tensor([1.5, 0.0]).view(2, 1, 1)
+    for bias in (-0.1, -0.5, -1.5, -3.0):
+        assert chosen({"last": Knowing(bias, bias)}, Data(permuted), Knowing(0.0, 0.0)).decision == "kept"
 
 
 def test_without_held_out_labels_the_original_is_kept() -> None:

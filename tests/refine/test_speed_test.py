@@ -70,7 +70,7 @@ def test_the_object_counts_as_much_as_what_is_behind_it() -> None:
 def test_a_flow_that_is_not_a_number_is_lost_and_not_left_out() -> None:
     speeds = speeds_for(SIZE)
     broken = Remembering(dict.fromkeys(speeds, 0.1))
-    broken.known[0][1][..., 80, 100] = torch.nan
+    broken.known[0][1][..., 60:100, 60:140] = torch.nan
     found = gains(Remembering(dict.fromkeys(speeds, 0.1)), broken)
     assert found[4.0] == -math.inf
     assert found[16.0] == found[40.0] == 0
