@@ -76,5 +76,21 @@ def test_a_flow_that_is_not_a_number_is_lost_and_not_left_out() -> None:
     assert found[16.0] == found[40.0] == 0
 
 
+def test_of_a_large_frame_the_middle_is_used() -> None:
+    frame = torch.zeros(3, 500, 1000, dtype=torch.uint8)
+    frame[:, 10:490, 180:820] = 255
+    small = torch.full((3, 40, 48), 255, dtype=torch.uint8)
+    seen = []
+
+    class Seeing(nn.Module):
+        def flow(self, a: Tensor, b: Tensor, iters: int = 12) -> Tensor:
+            seen.append(b)
+            return torch.zeros(1, 2, *a.shape[-2:])
+
+    SpeedTest([frame, small], Seeing(), 1, CPU)  # type: ignore[arg-type]
+    assert {tuple(image.shape[-2:]) for image in seen} == {(480, 640), (40, 48)}
+    assert all((image == 255).all() for image in seen)
+
+
 def test_without_frames_there_is_nothing_to_lose() -> None:
     assert SpeedTest([], Remembering({}), 1, CPU).gains(Remembering({})) == {}  # type: ignore[arg-type]
