@@ -38,6 +38,7 @@ bench: install ## measure speed, memory and size against what they are compared 
 
 ablation: install ## every part of the best recipe and the baselines by themselves, as one table in runs/ablation; goes on where it was interrupted; FULL=--full takes many hours (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make ablation: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
+	$(BIN)/python -m tests.ablation.views
 	$(BIN)/python -m tests.ablation $(FULL)
 
 demo: install ## the main job from start to end on a made domain, judged by exact truth: a table and a page in runs/demo
