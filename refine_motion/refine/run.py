@@ -100,7 +100,8 @@ def refine_once(
             _say(f"Stage 2: going on from {checkpoint}")
     snapshots = Snapshots(folder / "snapshots", selection.snapshots) if selection.enabled else None
     if snapshots:
-        trainer.callbacks.append(snapshots)  # type: ignore[attr-defined]
+        # Before the checkpoints: a run that is killed between the two must not go on after a snapshot it never made.
+        trainer.callbacks.insert(0, snapshots)  # type: ignore[attr-defined]
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     outcome = finish(trainer, module, data, folder, snapshots)
     if trainer.is_global_zero:

@@ -216,6 +216,26 @@ def test_a_finished_run_is_not_repeated_unless_a_setting_changes(
     assert json.loads((tmp_path / "run" / RESULT).read_text())["steps"] == 2
 
 
+def test_a_run_killed_right_after_a_checkpoint_has_the_snapshot_of_that_step(
+    clip_folder: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = ModelCheckpoint.on_train_batch_end
+
+    def save_and_stop(self: ModelCheckpoint, trainer: Trainer, *args: object) -> None:
+        save(self, trainer, *args)  # type: ignore[arg-type]
+        if trainer.global_step == 4:
+            raise Stop
+
+    with monkeypatch.context() as patch, pytest.raises(Stop):
+        patch.setattr(ModelCheckpoint, "on_train_batch_end", save_and_stop)
+        refine(clip_folder, untrained, tmp_path / "run", Losses())
+    losses = Losses()
+    refine(clip_folder, untrained, tmp_path / "run", losses)
+    assert min(losses.seen) == 5
+    names = sorted(path.stem for path in (tmp_path / "run" / "snapshots").iterdir())
+    assert names == ["step_000002", "step_000004", "step_000006"]
+
+
 def test_a_checkpoint_cut_off_by_the_interruption_gives_way_to_the_one_before(
     clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
