@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,6 +112,8 @@ def refine_once(
             "steps": trainer.global_step,
             "held_out": outcome.held_out,
             "outcome": outcome.decision.to_dict(),
+            # Minus infinity is no JSON.
+            "candidates": {name: value if math.isfinite(value) else None for name, value in outcome.gains.items()},
             "labels": asdict(summary),
         }
         with replacing(folder / RESULT) as partial:

@@ -94,7 +94,9 @@ def chosen(trained: dict[str, Knowing], data: Data | None = None, original: Know
     original = original or Knowing()
     before = copy.deepcopy(original.state_dict())
     states = {name: model.state_dict() for name, model in trained.items()}
-    decision, state = choose(original, states, data or Data(), 1, CPU)  # type: ignore[arg-type]
+    choice = choose(original, states, data or Data(), 1, CPU)  # type: ignore[arg-type]
+    decision, state = choice.decision, choice.state
+    assert set(states) < set(choice.gains)
     assert all(torch.equal(value, before[name]) for name, value in original.state_dict().items())
     if decision.candidate is None:
         assert all(torch.equal(value, before[name]) for name, value in state.items())
@@ -157,6 +159,32 @@ def test_a_student_cannot_win_by_judging_fewer_pixels() -> None:
     broken = chosen({"last": Knowing(0.08, 0.08, blind=0.5)})
     assert broken.decision == "kept"
     assert "cycle error" in broken.reason
+
+
+def test_what_is_not_held_out_has_no_say() -> None:
+    class Background(Data):
+        def held_out_samples(self, part: str, limit: int = 32) -> Any:
+            found = super().held_out_samples(part, limit)
+            for sample in found:
+                sample["region"][..., 26:64, 36:84] = False
+            return found
+
+    judge = Judge(Background().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    same, other = judge.errors(Knowing()), judge.errors(Knowing(0.4, 9.0))  # type: ignore[arg-type]
+    assert all((same[kind] == other[kind]).all() for kind in same)
+    assert 0 < judge.weights["labels"].sum() <= 2 * (HEIGHT * (WIDTH - 12) - 38 * 48)
+
+
+def test_what_was_chosen_on_one_half_is_decided_on_the_other() -> None:
+    class Elsewhere(Data):
+        def held_out_samples(self, part: str, limit: int = 32) -> Any:
+            found = super().held_out_samples(part, limit)
+            for sample in found if part == "decide" else ():
+                sample["flow"] = sample["flow"] + torch.tensor([3.0, 0.0]).view(2, 1, 1)
+            return found
+
+    found = chosen({"last": Knowing(0.04, 0.04)}, Elsewhere(), Knowing(0.8, 0.8))
+    assert found.decision == "kept"
 
 
 def test_errors_by_hand() -> None:
