@@ -56,13 +56,29 @@ class SelectionSettings:
             raise ConfigError(f"selection.snapshots must not be negative, got {self.snapshots}")
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What comes out.
+
+    Attributes:
+        decision: and its reason.
+        state: the weights that it is for.
+        gains: of every candidate on the choosing half, as logarithms of errors; minus infinity where there was too
+            little to compare.
+    """
+
+    decision: Decision
+    state: State
+    gains: Mapping[str, float]
+
+
 def choose(
     model: FlowModel,
     trained: Mapping[str, State],
     data: VideoLabelDataModule,
     iters: int,
     device: torch.device,
-) -> tuple[Decision, State]:
+) -> Choice:
     """Choose among trained weights, mixtures of the best of them with the original, and the original.
 
     Args:
@@ -71,9 +87,6 @@ def choose(
         data: gives the held-out pairs.
         iters: iterations of the models.
         device: where they run.
-
-    Returns:
-        The decision, and the weights that it is for.
 
     Raises:
         LabelError: a label is missing or damaged.
@@ -135,7 +148,7 @@ def choose(
 
         decision = decide(trials())
     report().print(_table(judge, found, gains))
-    return decision, start if decision.candidate is None else states[decision.candidate]
+    return Choice(decision, start if decision.candidate is None else states[decision.candidate], gains)
 
 
 def _judge(part: Part, data: VideoLabelDataModule, original: FlowModel, iters: int, device: torch.device) -> Judge:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,11 +31,13 @@ class Outcome:
             running mean where one is kept.
         held_out: figures in pixels as the validation logs them; empty where nothing is held out.
         decision: what the result is, and why.
+        gains: of every candidate on the choosing half; empty where nothing was chosen.
     """
 
     files: dict[str, Path]
     held_out: dict[str, float]
     decision: Decision
+    gains: Mapping[str, float]
 
 
 def finish(
@@ -58,6 +61,7 @@ def finish(
         console.print(_table(held_out, list(students)))
     files = {name: folder / f"{name}.safetensors" for name in (REFINED, *students)}
     decision = Decision(UNCHECKED, None, None, "nothing is held out" if snapshots else "selection.enabled is off")
+    gains: Mapping[str, float] = {}
     if trainer.is_global_zero:
         refined = copy.deepcopy(module.student).cpu()
         if snapshots and data.holdout:
@@ -67,8 +71,9 @@ def finish(
                 "last": last["student"],
                 **{n: s for n, s in last.items() if n == "ema"},
             }
-            decision, state = choose(module.teacher, candidates, data, module.iters, trainer.strategy.root_device)
-            refined.load_state_dict(dict(state))
+            choice = choose(module.teacher, candidates, data, module.iters, trainer.strategy.root_device)
+            decision, gains = choice.decision, choice.gains
+            refined.load_state_dict(dict(choice.state))
         facts = {
             "refined_from": str(module.hparams["weights"]),
             "steps": trainer.global_step,
@@ -81,7 +86,7 @@ def finish(
             save_weights(student, files[name], facts)
     decision = trainer.strategy.broadcast(decision)
     console.print(f"weights: {files[REFINED]}", markup=False, soft_wrap=True)
-    return Outcome(files, held_out, decision)
+    return Outcome(files, held_out, decision, gains)
 
 
 def held_out_rows(
