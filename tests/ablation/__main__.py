@@ -23,6 +23,7 @@ from refine_motion.cli.refine_cli import run
 from refine_motion.files import replacing
 from refine_motion.models.load import load_model
 from tests.ablation.columns import Column, columns
+from tests.ablation.ranking import rank_correlation
 from tests.ablation.rows import ROWS, Row
 from tests.ablation.table import table
 
@@ -95,7 +96,10 @@ def _refined(
         run(["fit", *options])
     result = json.loads((place / "result.json").read_text())
     figures = column.measure(load_model(None, place / "refined.safetensors"))
-    return figures | {"outcome": result["outcome"]["decision"], "seconds": time.monotonic() - begun}
+    notes = {"outcome": result["outcome"]["decision"], "seconds": time.monotonic() - begun}
+    if result["candidates"] and column.name.startswith("domain"):
+        notes["ranking"] = rank_correlation(place, weights, lambda model: next(iter(column.measure(model).values())))
+    return figures | notes
 
 
 def _once(path: Path, measure: Any) -> None:

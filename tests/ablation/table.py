@@ -43,7 +43,19 @@ def table(out: Path, rows: Sequence[str], folder: Callable[[str], str]) -> str:
         kept = sum(run["outcome"].count("kept") for run in runs)
         seconds = mean(run["seconds"] for run in runs)
         lines.append(f"| {row} | " + " | ".join(cells) + f" | {mean(of_all):+.1f} % | {kept or ''} | {seconds:.0f} |")
+    lines += ["", *_rankings(out)]
     return "\n".join(lines) + "\n"
+
+
+def _rankings(out: Path) -> list[str]:
+    """How well the score without truth ranks the candidates, on every made domain that was tried."""
+    found: dict[str, list[float]] = {}
+    for file in sorted(out.glob("*/seed*/*/figures.json")):
+        content = json.loads(file.read_text())
+        if "ranking" in content:
+            found.setdefault(file.parent.name, []).append(content["ranking"])
+    told = ", ".join(f"{name} {mean(values):+.2f}" for name, values in found.items())
+    return [f"Spearman correlation of the estimated gain with the true error over candidates: {told}."] if told else []
 
 
 def _cell(changes: Sequence[float]) -> str:
@@ -60,5 +72,6 @@ def _figures(seed: Path) -> dict[str, Any]:
         content = json.loads(file.read_text())
         found["outcome"].append(content.pop("outcome"))
         found["seconds"] += content.pop("seconds")
+        content.pop("ranking", None)
         found.update(content)
     return found if found["outcome"] else {}
