@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
-from refine_motion.models.base import FlowModel
+from refine_motion.models.base import FlowModel, FrameFeatures
 from refine_motion.motion.census import census_error
 from refine_motion.motion.cycle import cycle_error, cycle_threshold
 from refine_motion.motion.grid import in_bounds, length, warp
+from refine_motion.refine.losses import sample_mean
 from refine_motion.refine.objectives import Batch, Objective, over_iterations
 
 PHOTOMETRIC = ("l1", "census")
@@ -31,7 +32,7 @@ class WarpLoss(Objective):
     Args:
         photometric: ``l1``, the mean colour difference between 0 and 1, or ``census``.
         smoothness: weight of the smoothness; flow is measured in pixels there.
-        occlusion: leave hidden pixels out; it takes a second run of the student.
+        occlusion: leave hidden pixels out; it takes the student's iterations a second time.
 
     Raises:
         ConfigError: an unknown kind, or a negative weight.
@@ -48,27 +49,25 @@ class WarpLoss(Objective):
     def __call__(self, student: FlowModel, batch: Batch, iters: int, gamma: float) -> tuple[Tensor, Tensor]:
         """See :class:`~refine_motion.refine.objectives.Objective`; labels are not looked at."""
         a, b = batch.image_a, batch.image_b
-        flows = student.flow_sequence(a, b, iters)
-        final = flows[-1].detach().float()
+        features_a, features_b = _encode(student, a, b)
+        flows = student.match(features_a, features_b, iters)
+        final = flows[-1].detach()
         seen = in_bounds(final)
         if self.occlusion:
             with torch.no_grad():
-                back = student.flow(b, a, iters).float()
+                back = student.match(features_b, features_a, iters)[-1]
             threshold = cycle_threshold(length(final), length(back), _ALPHA, _BETA)
             seen = seen & (cycle_error(final, back) <= threshold)
         with torch.autocast(a.device.type, enabled=False):
             losses = [
-                self._photometric(a, b, flow.float(), seen) + self.smoothness * smoothness(flow.float(), a)
-                for flow in flows
+                sample_mean(self._errors(a, b, flow), seen) + self.smoothness * smoothness(flow, a) for flow in flows
             ]
         return over_iterations(losses, gamma), flows[-1]
 
-    def _photometric(self, a: Tensor, b: Tensor, flow: Tensor, seen: Tensor) -> Tensor:
+    def _errors(self, a: Tensor, b: Tensor, flow: Tensor) -> Tensor:
         if self.photometric == "census":
-            errors = census_error(a, b, flow)
-        else:
-            errors = (warp(b.to(flow), flow, "border") - a).abs().mean(dim=1) / 255
-        return (errors * seen).sum() / seen.sum().clamp(min=1)
+            return census_error(a, b, flow)
+        return (warp(b.to(flow), flow, "border") - a).abs().mean(dim=1) / 255
 
 
 class CycleLoss(Objective):
@@ -79,17 +78,21 @@ class CycleLoss(Objective):
 
     def __call__(self, student: FlowModel, batch: Batch, iters: int, gamma: float) -> tuple[Tensor, Tensor]:
         """See :class:`~refine_motion.refine.objectives.Objective`; labels are not looked at."""
-        flows = student.flow_sequence(batch.image_a, batch.image_b, iters)
-        with torch.autocast(flows[0].device.type, enabled=False):
-            back = student.flow_sequence(batch.image_b, batch.image_a, iters)[-1].float()
-            losses = []
-            for flow in flows:
-                flow = flow.float()
-                seen = in_bounds(flow.detach())[:, None]
-                # By axis, as the other losses: the length has no gradient where the cycle closes.
-                errors = (flow + warp(back, flow)).abs().mean(dim=1, keepdim=True)
-                losses.append((errors * seen).sum() / seen.sum().clamp(min=1))
+        features_a, features_b = _encode(student, batch.image_a, batch.image_b)
+        flows = student.match(features_a, features_b, iters)
+        back = student.match(features_b, features_a, iters)[-1]
+        with torch.autocast(back.device.type, enabled=False):
+            # By axis, as the other losses: the length has no gradient where the cycle closes.
+            losses = [
+                sample_mean((flow + warp(back, flow)).abs().mean(dim=1), in_bounds(flow.detach())) for flow in flows
+            ]
         return over_iterations(losses, gamma), flows[-1]
+
+
+def _encode(student: FlowModel, a: Tensor, b: Tensor) -> tuple[FrameFeatures, FrameFeatures]:
+    """Features of both frames of each pair, for both ways."""
+    features = student.encode(torch.cat((a, b)))
+    return features[: len(a)], features[len(a) :]
 
 
 def smoothness(flow: Tensor, image: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The sequence loss of stage 2."""
+"""The sequence loss of stage 2, and how any loss of pixels becomes that of a batch."""
 
 from __future__ import annotations
 
@@ -76,6 +76,20 @@ def official_sequence_loss(flows: Sequence[Tensor], target: Tensor, weight: Tens
     with torch.autocast(target.device.type, enabled=False):
         losses = [w * (shared * (flow.float() - target).abs()).mean() for w, flow in _weighted(flows, gamma)]
     return torch.stack(losses).sum()
+
+
+def sample_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the samples of each one's mean over its own mask, which counts as 5 % of the pixels at least.
+
+    Args:
+        values: ``(B, H, W)``.
+        mask: ``(B, H, W)`` bool.
+
+    Returns:
+        Scalar; like :func:`sequence_loss`, equal under gradient accumulation and over processes.
+    """
+    whole = mask.flatten(1).sum(dim=1).clamp(min=MIN_SHARE * mask[0].numel())
+    return (torch.where(mask, values, 0).flatten(1).sum(dim=1) / whole).mean()
 
 
 def _weighted(flows: Sequence[Tensor], gamma: float) -> list[tuple[float, Tensor]]:

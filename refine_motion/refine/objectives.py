@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,9 +29,10 @@ class Batch:
     weight: Tensor
 
 
-class Objective:
+class Objective(ABC):
     """A loss of one batch."""
 
+    @abstractmethod
     def __call__(self, student: FlowModel, batch: Batch, iters: int, gamma: float) -> tuple[Tensor, Tensor]:
         """Run the student and measure it.
 
@@ -43,7 +45,6 @@ class Objective:
         Returns:
             The loss, a scalar, and the student's final flow ``(B, 2, H, W)`` in pixels.
         """
-        raise NotImplementedError
 
 
 class PseudoLabels(Objective):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from refine_motion.refine.losses import MIN_SHARE, official_sequence_loss, sequence_loss, weighted_l1
+from refine_motion.refine.losses import MIN_SHARE, official_sequence_loss, sample_mean, sequence_loss, weighted_l1
 
 
 def two_samples() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -138,3 +138,14 @@ def test_official_loss_weights_every_pixel_by_the_masks_of_its_batch() -> None:
     # One sample alone is the official RAFT loss: its own mask, and the mean over all pixels.
     alone = official_sequence_loss([flow[:1]], torch.ones(1, 2, 40, 40), mask[:1].float(), 0.8)
     assert alone.item() == pytest.approx(mask[:1].float().mean().item())
+
+
+def test_each_sample_has_its_own_mean() -> None:
+    values = torch.zeros(2, 10, 10)
+    mask = torch.zeros(2, 10, 10, dtype=torch.bool)
+    values[0, :, :5], mask[0, :, :5] = 3.0, True
+    values[1, 0, :2], mask[1, 0, 0] = 7.0, True
+    values[~mask] = torch.nan  # What is not looked at may be anything.
+    # One pixel of a hundred counts as one of five.
+    assert sample_mean(values, mask).item() == pytest.approx((3.0 + 7.0 / 5) / 2)
+    assert sample_mean(values, torch.zeros_like(mask)) == 0
