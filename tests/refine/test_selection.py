@@ -183,7 +183,7 @@ def test_what_was_chosen_on_one_half_is_decided_on_the_other() -> None:
                 sample["flow"] = sample["flow"] + torch.tensor([3.0, 0.0]).view(2, 1, 1)
             return found
 
-    found = chosen({"last": Knowing(0.04, 0.04)}, Elsewhere(), Knowing(0.8, 0.8))
+    found = chosen({"last": Knowing(0.08, 0.08)}, Elsewhere())
     assert found.decision == "kept"
 
 
