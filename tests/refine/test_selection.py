@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -147,6 +148,17 @@ def test_what_is_lost_at_some_speed_keeps_the_original(monkeypatch: pytest.Monke
     assert "motion of 40 px" in found.reason
 
 
+def test_where_the_best_loses_at_some_speed_one_nearer_to_the_original_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loss, nothing = (Gain(value, value, value) for value in (-0.2, 0.0))
+    monkeypatch.setattr(
+        selection.SpeedTest, "gains", lambda self, model: {40.0: loss if model.bias.item() < 0.2 else nothing}
+    )
+    found = chosen({"last": Knowing(0.08, 0.08)})
+    assert (found.decision, found.candidate) == ("improved", "50% of last")
+
+
 def test_a_student_cannot_win_by_judging_fewer_pixels() -> None:
     # Where its directions contradict each other it would have no say, had it a mask of its own.
     data, original = Data(), Knowing()
@@ -185,6 +197,36 @@ def test_what_was_chosen_on_one_half_is_decided_on_the_other() -> None:
 
     found = chosen({"last": Knowing(0.08, 0.08)}, Elsewhere())
     assert found.decision == "kept"
+
+
+def test_the_original_chooses_the_pixels_by_its_own_cycle_and_units_are_those_given() -> None:
+    samples = Data().held_out_samples("choose")
+    judge = Judge(samples, [4, 7], Knowing(blind=0.5), 1, CPU)  # type: ignore[arg-type]
+    assert [pair.unit for pair in judge.pairs] == [4, 7]
+    whole = 2 * HEIGHT * (WIDTH - 12)
+    assert judge.weights["labels"].sum() == whole
+    for kind in (CYCLE, "census"):
+        assert 0.3 * whole < judge.weights[kind].sum() < 0.5 * whole
+
+
+def test_a_few_labels_that_move_by_themselves_tell_nothing() -> None:
+    for side, counts in ((4, False), (6, True)):
+        label = torch.tensor(TRUE).view(2, 1, 1).repeat(1, HEIGHT, WIDTH)
+        label[0, 30 : 30 + side, 40 : 40 + side] -= 9
+        judge = Judge(Data(label).held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+        assert judge.weights[MOVING].sum() == (2 * side**2 if counts else 0)
+
+
+def test_labels_and_census_make_the_gain() -> None:
+    judge = Judge(Data().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    errors = judge.errors(Knowing(0.1, 0.1))  # type: ignore[arg-type]
+    labels, census, both = (judge.gain(errors, kinds) for kinds in ({"labels": 1.0}, {"census": 1.0}, KINDS))
+    assert labels is not None
+    assert census is not None
+    assert both is not None
+    assert labels.value == pytest.approx(math.log((0.4 + 0.02) / (0.1 + 0.02)), abs=1e-4)
+    assert both.value == pytest.approx(0.6 * labels.value + 0.4 * census.value)
+    assert census.value > 0.3
 
 
 def test_errors_by_hand() -> None:
