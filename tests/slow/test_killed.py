@@ -118,7 +118,7 @@ def test_training_killed_once(video: Path, untrained: Path, tmp_path: Path) -> N
     assert "going on from" in out
     print(f"killed after the checkpoint of step {step}")
     run(command("fit", video, untrained, tmp_path / "whole", *more, *labels))
-    for name in ("refined", "ema"):
+    for name in ("refined", "student", "ema"):
         found = read_weights(tmp_path / "cut" / f"{name}.safetensors")
         for key, value in read_weights(tmp_path / "whole" / f"{name}.safetensors").items():
             torch.testing.assert_close(found[key], value, atol=1e-5, rtol=0)
