@@ -146,7 +146,10 @@ class RefineModule(LightningModule):
         loss, flow = self.objective(self.student, labelled, self.iters, self.gamma)
         if self.pull:
             pairs = zip(self.student.parameters(), self.teacher.parameters(), strict=True)
-            loss = loss + self.pull * sum((mine - first).square().sum() for mine, first in pairs)
+            pull = self.pull * sum((mine - first).square().sum() for mine, first in pairs)
+            # The same in all processes. What the objective adds is the rest of the loss.
+            self.log("train/pull", pull, batch_size=len(flow))
+            loss = loss + pull
         with torch.no_grad():
             self._note(batch["clip"], flow, loss)
             count = len(flow)

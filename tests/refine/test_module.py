@@ -228,7 +228,24 @@ def test_the_pull_adds_the_squared_distance_from_the_teacher(untrained: Path, tm
         run = trainer(tmp_path, steps=1, enable_checkpointing=False)
         run.fit(module, loader())
         losses[pull] = run.callback_metrics["train/loss"].item()
-    assert losses[3.0] - losses[0.0] == pytest.approx(3.0 * (moved[0] * 0.01**2 + moved[1] * 0.02**2), rel=1e-3)
+        assert ("train/pull" in run.callback_metrics) == bool(pull)
+    added = 3.0 * (moved[0] * 0.01**2 + moved[1] * 0.02**2)
+    assert losses[3.0] - losses[0.0] == pytest.approx(added, rel=1e-3)
+    assert run.callback_metrics["train/pull"].item() == pytest.approx(added, rel=1e-3)
+
+
+def test_the_pull_leads_back_to_the_teacher_and_moves_it_not(untrained: Path) -> None:
+    gradients = {}
+    for pull in (0.0, 3.0):
+        module = RefineModule("raft_small", str(untrained), iters=2, pull=pull)
+        with torch.no_grad():
+            next(module.student.parameters()).add_(0.01)
+        module.training_step(next(iter(loader())), 0).backward()
+        gradients[pull] = [p.grad for p in module.student.parameters()]
+        assert all(p.grad is None for p in module.teacher.parameters())
+    changes = [with_it - without for with_it, without in zip(gradients[3.0], gradients[0.0], strict=True)]
+    torch.testing.assert_close(changes[0], torch.full_like(changes[0], 2 * 3.0 * 0.01), atol=1e-4, rtol=1e-3)
+    assert all(change.abs().max() < 1e-4 for change in changes[1:])
 
 
 def test_a_leaking_mask_is_the_loss_of_the_published_code(untrained: Path, tmp_path: Path) -> None:
