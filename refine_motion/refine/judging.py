@@ -34,7 +34,7 @@ _FLOORS = {"labels": 0.02, CYCLE: 0.02, "census": 0.002, MOVING: 0.05}
 _MOST = 20.0
 # UnFlow's own rule for what is consistent, five times the paper's: what is compared must not be the easy pixels alone.
 _ALPHA, _BETA = 0.01, 0.5
-_BLOCKS = 6
+_BLOCKS = 8
 # With fewer labels than this share of the frame, what moves by itself tells nothing.
 _LEAST_MOVING = 0.002
 

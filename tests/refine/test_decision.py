@@ -31,10 +31,10 @@ def test_a_candidate_that_is_better_beyond_noise_is_taken() -> None:
 @pytest.mark.parametrize(
     ("gain", "census", "why"),
     [
-        (NOISE, NOISE, "not better beyond noise"),
         (WORSE, WORSE, "not better beyond noise"),
         (Gain(LEAST_GAIN / 2, LEAST_GAIN / 4, LEAST_GAIN), NOISE, "not better beyond noise"),
         (GOOD, WORSE, "census"),
+        (NOISE, WORSE, "census"),
         (GOOD, Gain(-0.1, -0.2, -1e-6), "census"),
         (None, NOISE, "too little"),
         (GOOD, None, "too little"),
@@ -42,7 +42,7 @@ def test_a_candidate_that_is_better_beyond_noise_is_taken() -> None:
     ],
 )
 def test_else_the_original_is_kept_and_it_is_said_why(gain: Gain | None, census: Gain | None, why: str) -> None:
-    # What comes between the candidate and the original is of use against a broken guard alone.
+    # What comes between the candidate and the original is no help here.
     found = decide([trial(gain=gain, census=census), trial("half")])
     assert found.decision == "kept"
     assert found.candidate is None
@@ -64,6 +64,16 @@ def test_a_broken_guard_leads_towards_the_original() -> None:
         assert "last is better" in found.reason
         assert "22.1 % worse at fast" in found.reason
         assert "slow" not in found.reason
+
+
+def test_a_gain_that_may_be_noise_leads_towards_the_original() -> None:
+    found = decide([trial(gain=NOISE), trial("0.75 of last", NOISE), trial("0.5 of last")])
+    assert (found.decision, found.candidate) == ("improved", "0.5 of last")
+    # But no further than to where nothing is gained at all, and of several failures the first is told.
+    for rest in ([trial("0.75 of last", NOISE)], [trial("0.75 of last", WORSE, WORSE), trial("0.5 of last")]):
+        found = decide([trial(gain=NOISE), *rest])
+        assert (found.decision, found.gain) == ("kept", NOISE)
+        assert found.reason.startswith("last is not better beyond noise")
 
 
 def test_a_guard_breaks_beyond_its_tolerance_and_noise() -> None:
