@@ -21,10 +21,9 @@ from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.windows import PairWindow
 from refine_motion.video.info import VideoInfo
 
-# Measured with 3x beside five views. Particles: shares of 0.26 to 0.45, and with it labels are up to 46 % nearer to the
-# truth. Of eight other kinds most have at most 0.25. But a share is trust, not truth: a thermal clip with 0.35 became
-# 19 % worse, since enlarged frames show the pattern of the sensor, which agrees with itself, and one of tissue with 0.31
-# became 5 % worse. So nothing is tried unless asked for.
+# Measured with 3x beside five views. Particles: shares of 0.26 to 0.45, and labels up to 46 % nearer to the truth with
+# it. Of seven other kinds of video most have at most 0.25. But a share is trust, not truth: labels of a thermal clip
+# with 0.35 became 19 % worse, those of a clip of tissue with 0.31 5 % worse. So nothing is tried unless asked for.
 _JOINS = 1.6  # times an even share, from which on an extra view joins, and
 _LEAVES = 1 / 3  # below which a listed one leaves.
 _PAIRS = 3
