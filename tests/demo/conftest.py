@@ -17,7 +17,7 @@ def plan(untrained: Path) -> DemoPlan:
     return DemoPlan(
         "fog",
         seed=3,
-        minutes=4.0,
+        minutes=3.5,
         weights=str(untrained),
         size=(64, 80),
         clips=2,

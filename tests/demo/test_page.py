@@ -32,7 +32,7 @@ def test_page_says_what_was_measured(page: Path, result: DemoResult) -> None:
     assert f"{before:.3f} px" in text
     assert f"{after:.3f} px" in text
     assert ("lower" if after < before else "higher") in text
-    assert "refine-motion demo --domain fog --minutes 4 --seed 3" in text
+    assert "refine-motion demo --domain fog --minutes 3.5 --seed 3" in text
     for name, *_ in result_rows(result):
         assert name in text
 
