@@ -28,7 +28,7 @@ from tests.ablation.rows import ROWS, Row
 from tests.ablation.table import table
 
 ROOT = Path(__file__).parents[2]
-QUICK_DOMAINS, QUICK_STEPS, FULL_STEPS = ["thermal", "particles"], 30, 240
+QUICK_DOMAINS, QUICK_STEPS, FULL_STEPS = ["thermal", "particles"], 30, 480
 
 
 def main(arguments: list[str] | None = None) -> int:
