@@ -180,6 +180,14 @@ def test_the_cycle_closes_where_the_way_back_is_read_at_the_far_end() -> None:
     assert (cycle_error(there, back)[in_bounds(there)] < 1e-9).all()
 
 
+def test_an_iteration_counts_for_the_cycle_where_it_stays_in_the_frame_itself() -> None:
+    at_rest, away = right(0.0), right(100.0)
+    assert loss_of(CycleLoss(), Told([away, at_rest], at_rest)) == 0
+    # One pixel on one of two axes, at the first of two iterations.
+    found = loss_of(CycleLoss(), Told([right(1.0), away], at_rest), gamma=0.5).item()
+    assert found == pytest.approx(0.5 * 0.5 / 1.5)
+
+
 @pytest.mark.parametrize("objective", [WarpLoss(smoothness=0.1), WarpLoss("census", 0.1), CycleLoss()])
 def test_gradient_in_float64(objective: Objective) -> None:
     generator = torch.Generator().manual_seed(3)
