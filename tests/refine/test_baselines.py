@@ -180,11 +180,10 @@ def test_the_cycle_closes_where_the_way_back_is_read_at_the_far_end() -> None:
     assert (cycle_error(there, back)[in_bounds(there)] < 1e-9).all()
 
 
-@pytest.mark.parametrize("photometric", ["l1", "census"])
-def test_an_iteration_that_leaves_the_frame_sees_its_edge_where_the_final_flow_stays(photometric: str) -> None:
+def test_an_iteration_that_leaves_the_frame_sees_its_edge_where_the_final_flow_stays() -> None:
     plain = torch.full((1, 3, 32, 56), 200.0, dtype=torch.float64)
     student = Told([right(100.0), right(0.0)], right(0.0))
-    assert loss_of(WarpLoss(photometric), student, unlabelled(plain, plain)) == 0
+    assert loss_of(WarpLoss(), student, unlabelled(plain, plain)) < 1e-9
 
 
 def test_an_iteration_counts_for_the_cycle_where_it_stays_in_the_frame_itself() -> None:
