@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from refine_motion.benchmarks.synthetic.domains import DOMAINS
+from refine_motion.benchmarks.synthetic.domains import TARGETS
 from refine_motion.cli.refine_cli import run
 from refine_motion.files import replacing
 from refine_motion.models.load import load_model
@@ -26,28 +26,26 @@ from tests.ablation.columns import Column, columns
 from tests.ablation.ranking import rank_correlation
 from tests.ablation.rows import ROWS, Row
 from tests.ablation.table import table
+from tests.bench.material import shared
 
 ROOT = Path(__file__).parents[2]
 QUICK_DOMAINS, QUICK_STEPS, FULL_STEPS = ["thermal", "particles"], 30, 480
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 2 for a wrong call."""
+    """Exit status: 0; a wrong call exits with 2."""
     parser = argparse.ArgumentParser(prog="python -m tests.ablation", description=__doc__)
     parser.add_argument("--full", action="store_true", help=f"{FULL_STEPS} steps and all domains; takes many hours")
     parser.add_argument("--only", nargs="+", metavar="ROW", choices=[row.name for row in ROWS], default=None)
     parser.add_argument("--out", type=Path, default=None, help="folder of the results (default: runs/ablation)")
     chosen = parser.parse_args(arguments)
-    shared = os.environ.get("REFINE_MOTION_SHARED")
-    if not shared:
-        print("ablation: set REFINE_MOTION_SHARED to the folder of real material", file=sys.stderr)
-        return 2
+    material = shared() or parser.error("set REFINE_MOTION_SHARED to the folder of real material")
     torch.set_flush_denormal(True)
     out = (chosen.out or Path("runs") / ("ablation_full" if chosen.full else "ablation")).resolve()
-    material = Path(shared).resolve()
+    material = material.resolve()
     os.chdir(ROOT)  # The rows name configurations from here.
     weights = material / "data" / "weights" / "raft-small.pth"
-    found = columns(material, out / "clips", sorted(DOMAINS) if chosen.full else QUICK_DOMAINS)
+    found = columns(material, out / "clips", list(TARGETS) if chosen.full else QUICK_DOMAINS)
     steps = FULL_STEPS if chosen.full else QUICK_STEPS
     console = Console(width=150)
     begun = time.monotonic()

@@ -7,7 +7,6 @@ labels that they give, over all pixels with known truth and at several coverages
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,6 +26,7 @@ from refine_motion.models.load import load_model
 from refine_motion.motion.census import census_error
 from refine_motion.motion.cycle import cycle_error
 from refine_motion.motion.grid import length
+from tests.bench.material import shared
 
 FIXED = ("1x", "1x flip", "1.5x", "1.5x flip", "2x", "2x flip")
 BLENDED = ("1x flip", "1.5x", "1.5x flip", "2x", "2x flip")
@@ -68,9 +68,9 @@ def rules(a: Tensor, b: Tensor, views: Views, seed: int) -> dict[str, Both]:
     }
 
 
-def material(shared: Path, made: Path) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
+def material(real: Path, made: Path) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
     """Name, frames ``(1, 3, H, W)``, true flow and where it is known, of the real pairs and of every made domain."""
-    folders = [shared / "data" / "flow"]
+    folders = [real / "data" / "flow"]
     for name in TARGETS:
         for seed in _SCENES:
             folder = made / "truth" / f"{name}_{seed:04d}"
@@ -84,20 +84,17 @@ def material(shared: Path, made: Path) -> Iterator[tuple[str, Tensor, Tensor, Te
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status: 0, or 2 for a wrong call."""
+    """Exit status: 0; a wrong call exits with 2."""
     parser = argparse.ArgumentParser(prog="python -m tests.ablation.views", description=__doc__)
     parser.add_argument("--weights", default=None, help="default: the real RAFT-small")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation/views"))
     chosen = parser.parse_args(arguments)
-    shared = os.environ.get("REFINE_MOTION_SHARED")
-    if not shared:
-        print("ablation: set REFINE_MOTION_SHARED to the folder of real material", file=sys.stderr)
-        return 2
+    folder = shared() or parser.error("set REFINE_MOTION_SHARED to the folder of real material")
     torch.set_flush_denormal(True)
-    weights = chosen.weights or str(Path(shared) / "data" / "weights" / "raft-small.pth")
+    weights = chosen.weights or str(folder / "data" / "weights" / "raft-small.pth")
     model = load_model(None, weights).eval()
     results: dict[str, dict[str, list[float]]] = {}
-    pairs = list(material(Path(shared), chosen.out / "clips"))
+    pairs = list(material(folder, chosen.out / "clips"))
     for seed, (name, a, b, flow, known) in enumerate(track(pairs, "pairs", transient=True)):
         file = chosen.out / Path(weights).stem / f"{name}.pt"
         if not file.exists():
