@@ -96,6 +96,12 @@ class Judge:
         }
         self.original = self._in_blocks(before)
 
+    def moving_share(self, pixels: float) -> float:
+        """Share of the labelled pixels that move by more than this; 1 where there are none."""
+        speeds = [length(pair.label)[pair.masks["labels"]] for pair in self.pairs]
+        moving, known = sum(int((s > pixels).sum()) for s in speeds), sum(s.numel() for s in speeds)
+        return moving / known if known else 1.0
+
     def errors(self, model: FlowModel) -> dict[str, Sums]:
         """Sum of every kind of error in each block of each pair, ``(P, B)``."""
         return self._in_blocks(

@@ -20,7 +20,7 @@ from refine_motion.errors import ConfigError
 from refine_motion.models.base import FlowModel
 from refine_motion.refine.candidates import MIXTURES, State, mixture
 from refine_motion.refine.datamodule import VideoLabelDataModule
-from refine_motion.refine.decision import Decision, Guard, Trial, decide
+from refine_motion.refine.decision import KEPT, Decision, Guard, Trial, decide
 from refine_motion.refine.holdout import Part
 from refine_motion.refine.judging import CYCLE, MOVING, Judge
 from refine_motion.refine.report import report
@@ -33,6 +33,10 @@ _PIXELS, _FEWEST, _MOST = 1_500_000, 2, 8
 _MOVING_LOSS, _SPEED_LOSS = math.log(1.02), math.log(1.05)
 # A model whose ways there and back contradict each other this much is broken, whatever else it is.
 _CYCLE_LOSS = math.log(2)
+
+# Where less than this share of the labels moves by more than so many pixels, a model can only learn to stand still: on
+# a static video it then looks a third better, and is worse on all that moves.
+_STILL, _LEAST_MOVING = 0.25, 0.01
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,8 @@ def choose(
     with Progress(transient=True, console=report()) as progress:
         task = progress.add_task("comparing candidates", total=len(trained) + len(MIXTURES) + 2)
         judge = _judge("choose", data, original, iters, device)
+        if judge.moving_share(_STILL) < _LEAST_MOVING:
+            return Choice(Decision(KEPT, None, None, "nothing moves in what is held out"), start, {})
         found: dict[str, dict[str, np.ndarray]] = {}
         gains: dict[str, float] = {}
 

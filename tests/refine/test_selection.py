@@ -282,6 +282,20 @@ def test_without_held_out_labels_the_original_is_kept() -> None:
     assert "too little" in found.reason
 
 
+def test_where_nothing_moves_nothing_is_learnt() -> None:
+    still = torch.zeros(2, HEIGHT, WIDTH)
+    few = still.clone()
+    few[0, :1, :100] = 1.0  # 100 of 96 x 116 labelled pixels: just less than one in a hundred.
+    for label in (still, few):
+        original = Knowing()
+        student = {"last": Knowing(0.08, 0.08).state_dict()}
+        found = choose(original, student, Data(label), 1, CPU)  # type: ignore[arg-type]
+        assert found.decision.decision == "kept"
+        assert "nothing moves" in found.decision.reason
+    few[0, :2] = 1.0
+    assert "nothing moves" not in chosen({"last": Knowing(0.08, 0.08)}, Data(few)).reason
+
+
 def test_settings() -> None:
     with pytest.raises(ConfigError, match="snapshots"):
         SelectionSettings(snapshots=-1)
