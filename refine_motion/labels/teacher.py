@@ -96,9 +96,6 @@ class FlowTeacher:
         self.facts: dict[str, object] = {"model": model.name, **asdict(settings)}
         if settings.precision != "32":
             self.facts["correlation_dtype"] = model.options.correlation_dtype
-        if not settings.probe:
-            # Labels made before there was a probe are the same, and so is the name of their folder.
-            del self.facts["probe"]
         digest = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
         for name, value in sorted(model.state_dict().items()):
             digest.update(name.encode())

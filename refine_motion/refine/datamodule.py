@@ -185,7 +185,10 @@ class VideoLabelDataModule(LightningDataModule):
             windows += self.pending
         workers = min(self.num_workers, len(windows))
         return DataLoader(
-            UnlabelledWindows(windows, self.strict), batch_size=None, num_workers=workers, timeout=_timeout(workers)
+            UnlabelledWindows(windows, self.strict),
+            batch_size=None,
+            num_workers=workers,
+            timeout=loading_timeout(workers),
         )
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
@@ -212,7 +215,7 @@ class VideoLabelDataModule(LightningDataModule):
             collate_fn=collate_padded,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            timeout=_timeout(self.num_workers),
+            timeout=loading_timeout(self.num_workers),
             pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
         )
 
@@ -234,7 +237,7 @@ class VideoLabelDataModule(LightningDataModule):
                 sampler=HeldOutOrder(dataset, world, rank),
                 collate_fn=collate_padded,
                 num_workers=workers,
-                timeout=_timeout(workers),
+                timeout=loading_timeout(workers),
             )
             for dataset in datasets
         ]
@@ -325,6 +328,6 @@ def split_source(domain: SourceDomain) -> tuple[list[int], list[int]]:
     return sorted(learnt), sorted(held)[::step]
 
 
-def _timeout(workers: int) -> float:
-    """How long to wait for a batch; without workers there is nobody to wait for."""
+def loading_timeout(workers: int) -> float:
+    """Seconds to wait for a batch; without workers there is nobody to wait for."""
     return _HANG_SECONDS if workers else 0

@@ -88,12 +88,8 @@ class Judge:
             flows = self._flows(original, a, b)
             self.pairs.append(HeldPair(a, b, label, _masks(flows, label, weight, region), unit))
             before.append(_maps(a, b, label, flows))
-        self.weights = {
-            kind: np.stack([_sums(pair.masks[kind].float(), pair.masks[kind]) for pair in self.pairs])
-            if self.pairs
-            else np.zeros((0, _BLOCKS**2))
-            for kind in _FLOORS
-        }
+        ones = [torch.ones_like(pair.label[:, 0]) for pair in self.pairs]
+        self.weights = self._in_blocks([dict.fromkeys(_FLOORS, one) for one in ones])
         self.original = self._in_blocks(before)
 
     def moving_share(self, pixels: float) -> float:

@@ -82,7 +82,8 @@ def refine_all(
         refine: does one run.
 
     Returns:
-        The result of the last round by the name of the video; under the empty name where all videos are one unit.
+        The result of the last round that brought better weights, or of the first, by the name of the video; under the
+        empty name where all videos are one unit.
 
     Raises:
         RefineMotionError: what the only run, or each of them, raised.
@@ -97,10 +98,13 @@ def refine_all(
         try:
             for number in range(1, plan.rounds + 1):
                 place = Path(folder) / name / (f"round_{number}" if plan.rounds > 1 else "")
-                results[name] = refine(Run(path, start, place))
-                start = str(results[name].weights)
-                if results[name].outcome.decision == KEPT:
+                result = refine(Run(path, start, place))
+                kept = result.outcome.decision == KEPT
+                if not kept or number == 1:
+                    results[name] = result
+                if kept:
                     break  # The next round would only repeat this one.
+                start = str(result.weights)
         except (VideoError, LabelError, TrainingError) as failure:
             # Of several processes one alone may have met it: the others would wait for this one for ever.
             if not name or torch.distributed.is_initialized():

@@ -33,7 +33,6 @@ _PIXELS, _FEWEST, _MOST = 1_500_000, 2, 8
 _MOVING_LOSS, _SPEED_LOSS = math.log(1.02), math.log(1.05)
 # A model whose ways there and back contradict each other this much is broken, whatever else it is.
 _CYCLE_LOSS = math.log(2)
-
 # Where less than this share of the labels moves by more than so many pixels, a model can only learn to stand still: on
 # a static video it then looks a third better, and is worse on all that moves.
 _STILL, _LEAST_MOVING = 0.25, 0.01
@@ -129,7 +128,7 @@ def choose(
             try_out(name)
         best_of_all = max(gains, key=lambda name: gains[name])
         share = mixtures.get(best_of_all, 1.0)
-        nearer = [name for name, other in mixtures.items() if other < share]
+        nearer = [name for name, part in mixtures.items() if part < share]
         jury = _judge("decide", data, original, iters, device)
         speeds = SpeedTest(
             [sample["image_a"] for sample in data.held_out_samples("decide", MADE)], original, iters, device
@@ -138,10 +137,11 @@ def choose(
 
         def trials() -> Iterator[Trial]:
             for name in (best_of_all, *nearer):
-                errors = jury.errors(loaded(name))
+                other = loaded(name)
+                errors = jury.errors(other)
                 guards = {
                     f"motion of {speed:g} px": Guard(change, _SPEED_LOSS)
-                    for speed, change in speeds.gains(loaded(name)).items()
+                    for speed, change in speeds.gains(other).items()
                 }
                 for name_of_error, kind, loss in (
                     ("cycle error", CYCLE, _CYCLE_LOSS),

@@ -20,11 +20,8 @@ from refine_motion.labels.select import LabelRule
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.summary import LabelSummary, summarise
 from refine_motion.labels.teacher import FlowTeacher
-from refine_motion.refine.datamodule import VideoLabelDataModule
+from refine_motion.refine.datamodule import VideoLabelDataModule, loading_timeout
 from refine_motion.refine.report import report
-
-# A decoder that hangs holds the interpreter lock of its process: only the one that waits for it can tell.
-_HANG_SECONDS = 300
 
 
 def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataModule) -> tuple[LabelStore, LabelSummary]:
@@ -113,8 +110,7 @@ def _probe(
         # Lightning refuses fewer samples than processes; where two look at one video, the first one's note counts.
         frames = ProbedFrames(unknown * -(-trainer.world_size // len(unknown)), data.strict)
         workers = min(data.num_workers, 1)
-        timeout = _HANG_SECONDS if workers else 0
-        loader = DataLoader(frames, batch_size=None, num_workers=workers, timeout=timeout)
+        loader = DataLoader(frames, batch_size=None, num_workers=workers, timeout=loading_timeout(workers))
         trainer.predict(ProbeModule(teacher, store), loader, return_predictions=False)
         # Every process goes by what was noted, whoever noted it.
         trainer.strategy.barrier()

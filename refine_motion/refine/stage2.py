@@ -65,12 +65,8 @@ def finish(
     if trainer.is_global_zero:
         refined = copy.deepcopy(module.student).cpu()
         if snapshots and data.holdout:
-            last = {name: student.state_dict() for name, student in students.items()}
-            candidates = {
-                **snapshots.states(),
-                "last": last["student"],
-                **{n: s for n, s in last.items() if n == "ema"},
-            }
+            at_the_end = {"last" if name == "student" else name: model.state_dict() for name, model in students.items()}
+            candidates = {**snapshots.states(), **at_the_end}
             choice = choose(module.teacher, candidates, data, module.iters, trainer.strategy.root_device)
             decision, gains = choice.decision, choice.gains
             refined.load_state_dict(dict(choice.state))

@@ -10,6 +10,7 @@ from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.errors import ConfigError, LabelError, VideoError
 from refine_motion.labels.teacher import LabelSettings
 from refine_motion.models.weights import read_facts, read_weights
+from refine_motion.refine.decision import Decision
 from refine_motion.refine.run import RefineResult
 from refine_motion.refine.runs import RefinePlan, Run, refine_all
 from refine_motion.refine.selection import SelectionSettings
@@ -57,6 +58,20 @@ def test_where_a_round_brings_nothing_better_there_is_no_other(
     result = rm.refine(two_videos, None, untrained, tmp_path / "run", rounds=3, **options)
     assert result.outcome.decision == "kept"
     assert [path.name for path in sorted((tmp_path / "run").glob("round_*"))] == ["round_1"]
+
+
+def test_a_later_round_that_brings_nothing_better_leaves_the_result_of_the_one_before(tmp_path: Path) -> None:
+    runs: list[Run] = []
+
+    def one(run: Run) -> RefineResult:
+        runs.append(run)
+        outcome = Decision("kept" if len(runs) == 3 else "improved", None, None, "")
+        return RefineResult(run.folder / "w", {}, None, None, {}, outcome)  # type: ignore[arg-type]
+
+    found = refine_all(RefinePlan(rounds=5), "v", "start", tmp_path, tmp_path, one)[""]
+    assert [run.weights for run in runs] == ["start", str(tmp_path / "round_1" / "w"), str(tmp_path / "round_2" / "w")]
+    assert found.weights == tmp_path / "round_2" / "w"
+    assert found.outcome.decision == "improved"
 
 
 def test_each_video_gets_its_own_model_and_a_useless_one_is_named(
