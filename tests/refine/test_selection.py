@@ -296,6 +296,20 @@ def test_where_nothing_moves_nothing_is_learnt() -> None:
     assert "nothing moves" not in chosen({"last": Knowing(0.08, 0.08)}, Data(few)).reason
 
 
+def test_slow_footage_allows_a_quarter_of_the_way(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Most of the frame moves by 6.3 px.
+    monkeypatch.setattr(selection, "_SLOW", 6.0)
+    assert chosen({"last": Knowing(0.08, 0.08)}).candidate == "last"
+    assert "at speed" not in capsys.readouterr().out
+    monkeypatch.setattr(selection, "_SLOW", 6.5)
+    assert chosen({"last": Knowing(0.08, 0.08), "ema": Knowing(0.3, 0.3)}).candidate == "25% of last"
+    assert "frame_steps" in capsys.readouterr().out
+    # What is no better is not taken for that.
+    assert chosen({"last": Knowing(0.6, 0.6)}).decision == "kept"
+
+
 def test_settings() -> None:
     with pytest.raises(ConfigError, match="snapshots"):
         SelectionSettings(snapshots=-1)
