@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from refine_motion.errors import ConfigError, LabelError, VideoError
 from refine_motion.labels.generate import UnlabelledWindows
+from refine_motion.labels.opened import evenly
 from refine_motion.labels.select import LabelRule, paper_filters
 from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.store import LabelStore, PairKey
@@ -35,6 +36,8 @@ from refine_motion.video.info import VideoInfo
 # A decoder that hangs holds the interpreter lock of its process: only the one that waits for it can tell.
 _HANG_SECONDS = 300
 _HELD_OF_SOURCE = 32
+# Pairs whose labels tell how fast what is learnt from moves.
+_LOOKED_AT = 32
 
 
 class VideoLabelDataModule(LightningDataModule):
@@ -255,6 +258,26 @@ class VideoLabelDataModule(LightningDataModule):
         split, labels = self._split()
         region = partial(split.blocks.judged, parts=(part,)) if split.blocks else None
         return HeldOutSamples(self._source(split.part(part), labels, region), limit)
+
+    def share_faster_than(self, pixels: float) -> float:
+        """Share of the labels to learn from that move by more than this, over some evenly spread pairs.
+
+        Args:
+            pixels: a length of flow.
+
+        Returns:
+            In [0, 1]; 1 where no label weighs anything.
+
+        Raises:
+            LabelError: there are no labels, or one is damaged.
+        """
+        split, labels = self._split()
+        keys = [key for window in split.training for key in window.pair_keys()]
+        fast = known = 0
+        for label, weight in (labels.read(key) for key in evenly(keys, _LOOKED_AT)):
+            speed = label.evidence.speed[weight > 0]
+            fast, known = fast + int((speed > pixels).sum()), known + speed.numel()
+        return fast / known if known else 1.0
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Count the training batches of the epoch, so that a checkpoint knows where it stands in the order."""

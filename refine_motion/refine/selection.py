@@ -36,8 +36,9 @@ _CYCLE_LOSS = math.log(2)
 # Where less than this share of the labels moves by more than so many pixels, a model can only learn to stand still: on
 # a static video it then looks a third better, and is worse on all that moves.
 _STILL, _LEAST_MOVING = 0.25, 0.01
-# Where as little moves faster than this, nothing held out tells how a model does at speed. Trained on motion up to
-# 1 px, a model was 7 to 13 % worse at 20 px; a quarter of the way did no harm and kept about half of the gain.
+# Where as little of what was learnt from moves faster than this, nothing tells how a model does at speed. Trained on
+# motion up to 1 px, a model was 7 to 13 % worse at 20 px; a quarter of the way did no harm and kept about half of the
+# gain.
 _SLOW = 2.0
 
 
@@ -129,7 +130,7 @@ def choose(
         for name, share in mixtures.items():
             states[name] = mixture(start, trained[best], share)
             try_out(name)
-        slow = judge.moving_share(_SLOW) < _LEAST_MOVING
+        slow = data.share_faster_than(_SLOW) < _LEAST_MOVING
         allowed = [min(mixtures, key=lambda name: mixtures[name])] if slow else list(gains)
         best_of_all = max(allowed, key=lambda name: gains[name])
         share = mixtures.get(best_of_all, 1.0)
@@ -161,7 +162,7 @@ def choose(
     report().print(_table(judge, found, gains))
     if slow:
         report().print(
-            f"Hardly anything held out moves more than {_SLOW:g} px, so only {best_of_all} may replace the original: "
+            f"Hardly anything here moves more than {_SLOW:g} px, so only {best_of_all} may replace the original: "
             "nothing tells how the model does at speed. Larger data.frame_steps, or faster videos, would."
         )
     return Choice(decision, start if decision.candidate is None else states[decision.candidate], gains)

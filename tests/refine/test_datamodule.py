@@ -97,6 +97,19 @@ def test_rules_hold_for_training_and_judging(clip_folder: Path, tmp_path: Path) 
     assert [bool(item["weight"].any()) for item in data.held_out_samples("choose")] == [False] * 4 + [True] * 4
 
 
+def test_speed_of_what_is_learnt_from(clip_folder: Path, tmp_path: Path) -> None:
+    data = module(clip_folder, tmp_path)
+    # Eight pairs of 1 to 8 px.
+    assert [data.share_faster_than(speed) for speed in (0.5, 2.0, 6.5, 8.0)] == [1, 6 / 8, 2 / 8, 0]
+    # Half the windows of two frames are held out.
+    windows = module(clip_folder, tmp_path, window=2, holdout=0.5)
+    learnt = sorted(trained_on(windows))
+    assert windows.share_faster_than(4.5) == sum(t >= 4 for t in learnt) / len(learnt)
+    # What the rules refuse is not learnt from.
+    assert module(clip_folder, tmp_path, filters={"fast": MinSpeed(4.5)}).share_faster_than(6.5) == 2 / 4
+    assert module(clip_folder, tmp_path, filters={"fast": MinSpeed(9)}).share_faster_than(6.5) == 1
+
+
 class LeftHalf(LabelRule):
     """Only what lies in the left half weighs anything."""
 

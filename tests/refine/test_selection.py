@@ -90,6 +90,9 @@ class Data:
         found.samples = [(number, 0) for number in range(len(pairs))]
         return found
 
+    def share_faster_than(self, pixels: float) -> float:
+        return (self.label.norm(dim=0) > pixels).float().mean().item()
+
 
 def chosen(trained: dict[str, Knowing], data: Data | None = None, original: Knowing | None = None) -> Decision:
     original = original or Knowing()
