@@ -44,9 +44,14 @@ class Tracks:
     """Points followed through a clip.
 
     Attributes:
-        xy: ``(T, N, 2)`` float32, x and y in pixels.
+        xy: ``(T, N, 2)`` float32, x and y in pixels; not a number in frames before a point's query.
         visible: ``(T, N)`` bool, True where the point is seen.
+        confidence: ``(T, N)`` float32 in 0..1, of an estimate; see :func:`refine_motion.motion.confidence.confidence`.
+        cycle_error: ``(T, N)`` float32, of an estimate: how far apart the ways there and back were in the step that led
+            to this frame, in pixels.
     """
 
     xy: Tensor
     visible: Tensor
+    confidence: Tensor | None = None
+    cycle_error: Tensor | None = None

@@ -9,7 +9,7 @@ from refine_motion.benchmarks.flow_pair import FlowSample
 from refine_motion.benchmarks.flow_table import FlowTable
 from refine_motion.benchmarks.scores import PairScore, score_pair, tabulate
 from refine_motion.errors import ConfigError
-from refine_motion.models.load import load_model
+from refine_motion.models.load import load_flow_model
 
 
 class FlowBenchmarkModule(LightningModule):
@@ -39,8 +39,8 @@ class FlowBenchmarkModule(LightningModule):
             raise ConfigError(f"model.iters is {iters}; at least 1 is needed")
         self.save_hyperparameters()
         self.iters = iters
-        self.model = load_model(network, weights)
-        self.against = None if against is None else load_model(network, against)
+        self.model = load_flow_model(network, weights)
+        self.against = None if against is None else load_flow_model(network, against)
         self._scores: list[PairScore] = []
 
     def on_test_epoch_start(self) -> None:

@@ -7,7 +7,7 @@ import argparse
 import torch
 
 from refine_motion.benchmarks.flow_evaluation import DEFAULT_ITERS, evaluate_flow
-from refine_motion.models.load import load_model
+from refine_motion.models.load import load_flow_model
 
 
 def main(args: list[str]) -> int:
@@ -23,8 +23,8 @@ def main(args: list[str]) -> int:
         RefineMotionError: an error that the user can mend; the caller prints it.
     """
     options = _parser().parse_args(args)
-    model = load_model(options.model, weights=options.weights)
-    against = None if options.against is None else load_model(options.model, weights=options.against)
+    model = load_flow_model(options.model, weights=options.weights)
+    against = None if options.against is None else load_flow_model(options.model, weights=options.against)
     if torch.cuda.is_available():
         model.cuda()
         if against is not None:

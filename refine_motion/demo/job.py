@@ -20,7 +20,7 @@ from refine_motion.demo.plan import DemoPlan
 from refine_motion.labels.balance import MotionBalance
 from refine_motion.labels.select import CycleRule, LabelRule
 from refine_motion.labels.teacher import LabelSettings
-from refine_motion.models.load import load_model
+from refine_motion.models.load import load_flow_model
 from refine_motion.models.weights import locate_weights
 from refine_motion.refine.api import label, refine
 from refine_motion.refine.augment import Augmentation
@@ -156,8 +156,8 @@ def run_demo(plan: DemoPlan, root: Path, say: Callable[[str, str], None]) -> Dem
             **DATA,
         )
     with stage("Judge", "Both models on the held-out clips, and the labels, by the exact flow."):
-        model = load_model(None, before)
-        table = evaluate_flow(load_model(None, refined.weights), folder.truth, against=model, iters=plan.iters)
+        model = load_flow_model(None, before)
+        table = evaluate_flow(load_flow_model(None, refined.weights), folder.truth, against=model, iters=plan.iters)
         quality = label_quality(plan, folder.videos, refined.store, FILTERS)
         zero = evaluate_flow(ZeroFlow(), folder.truth, iters=plan.iters, progress=False).mean.epe
     return DemoResult(plan, folder, before, refined, table, quality, zero, seconds)

@@ -21,7 +21,7 @@ from refine_motion.demo.job import FILTERS, DemoResult
 from refine_motion.labels.select import select
 from refine_motion.labels.store import PairKey
 from refine_motion.models.base import FlowModel
-from refine_motion.models.load import load_model
+from refine_motion.models.load import load_flow_model
 from refine_motion.motion.grid import length
 from refine_motion.video.content import content_key
 from refine_motion.video.decoding import read_pyav
@@ -90,7 +90,7 @@ def write_page(result: DemoResult, path: Path) -> Path:
 
 def _network(result: DemoResult) -> str:
     """The refined model in words."""
-    return "RAFT-small" if load_model(None, result.before).name == "raft_small" else "flow model"
+    return "RAFT-small" if load_flow_model(None, result.before).name == "raft_small" else "flow model"
 
 
 def result_rows(result: DemoResult) -> list[tuple[str, float, float, float]]:
@@ -126,7 +126,7 @@ def _measured(result: DemoResult) -> Section:
 
 def _look(result: DemoResult) -> list[_Shown]:
     """The middle pair of some held-out clips."""
-    models = [load_model(None, result.before), load_model(None, result.refined.weights)]
+    models = [load_flow_model(None, result.before), load_flow_model(None, result.refined.weights)]
     by_clip = defaultdict(list)
     for pair in find_pairs(result.folder.truth):
         by_clip[pair.sequence].append(pair)

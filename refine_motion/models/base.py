@@ -1,4 +1,4 @@
-"""The contract of a flow model, and what its implementations share."""
+"""What every motion model is, the contract of a flow model, and what its implementations share."""
 
 from __future__ import annotations
 
@@ -58,22 +58,30 @@ class Padder:
         return maps[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-class FlowModel(nn.Module, ABC):
+class MotionModel(nn.Module, ABC):
+    """A network that tells motion between frames.
+
+    Attributes:
+        name: the name in the registry.
+        stride: total down-sampling; frames are padded to a multiple of it.
+        min_side: the smallest frame side in pixels that the model can take.
+    """
+
+    name: str
+    stride: int
+    min_side: int
+
+
+class FlowModel(MotionModel):
     """An optical-flow network.
 
     Frames are ``(N, 3, H, W)``, RGB, uint8 or float in 0..255; the model normalises and pads them itself. Flow is
     ``(N, 2, H, W)`` float32 in pixels, channel 0 = x. ``iters`` is the number of refinement iterations.
 
     Attributes:
-        name: the name in the registry.
-        stride: total down-sampling; frames are padded to a multiple of it.
-        min_side: the smallest frame side in pixels that the model can take.
         options: memory, speed and precision of the matching; may be set at any time.
     """
 
-    name: str
-    stride: int
-    min_side: int
     options: MatchOptions = MatchOptions()
 
     @abstractmethod

@@ -70,6 +70,6 @@ def export_weights(weights: str | Path, out: str | Path, keys: str = OWN, name: 
         raise ConfigError(f"{keys} key names are known for RAFT only; export {model.name!r} with {OWN} ones")
     named = state if keys == OWN else RAFT_NAMINGS[keys](state)
     facts = {**read_facts(source), "exported_from": source.name}
-    write_state(named, out, {"model": model.name, "keys": keys, "facts": facts})
+    write_state(named, out, {"model": model.name, "stride": model.stride, "keys": keys, "facts": facts})
     check_weights(model, read_weights(out), out)
     return Exported(out, model.name, keys, len(named))

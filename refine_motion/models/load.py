@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from refine_motion.errors import ConfigError
-from refine_motion.models.base import FlowModel
+from refine_motion.models.base import FlowModel, MotionModel
+from refine_motion.models.linked_flow import LinkedFlow
 from refine_motion.models.published import PUBLISHED
-from refine_motion.models.registry import build_model
-from refine_motion.models.weights import EMBEDDED, load_weights, read_weights, recognise
+from refine_motion.models.registry import as_flow_model, build_model
+from refine_motion.models.track_base import TrackModel
+from refine_motion.models.weights import EMBEDDED, check_stride, load_weights, locate_weights, read_weights, recognise
 
 
-def load_model(name: str | None = None, weights: str | Path | None = None) -> FlowModel:
+def load_model(name: str | None = None, weights: str | Path | None = None) -> MotionModel:
     """A trained model in eval mode on the CPU.
 
     Args:
@@ -32,4 +34,26 @@ def load_model(name: str | None = None, weights: str | Path | None = None) -> Fl
     state = read_weights(weights)
     model = build_model(name if name is not None else recognise(state, weights))
     load_weights(model, state, weights)
+    check_stride(model, locate_weights(weights))
     return model.eval()
+
+
+def load_flow_model(name: str | None = None, weights: str | Path | None = None) -> FlowModel:
+    """As :func:`load_model`, a model of optical flow.
+
+    Raises:
+        ConfigError: see :func:`load_model`; or the model is of another kind.
+        WeightsError: see :func:`load_model`.
+    """
+    return as_flow_model(load_model(name, weights))
+
+
+def load_track_model(name: str | None = None, weights: str | Path | None = None) -> TrackModel:
+    """As :func:`load_model`, a model that tracks points; one of optical flow is linked over time to do so.
+
+    Raises:
+        ConfigError: see :func:`load_model`.
+        WeightsError: see :func:`load_model`.
+    """
+    model = load_model(name, weights)
+    return model if isinstance(model, TrackModel) else LinkedFlow(as_flow_model(model)).eval()

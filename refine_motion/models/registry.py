@@ -8,20 +8,26 @@ from importlib.metadata import entry_points
 import torch
 
 from refine_motion.errors import ConfigError
-from refine_motion.models.base import FlowModel
+from refine_motion.models.base import FlowModel, MotionModel
+from refine_motion.models.pips import pips, pips_small
 from refine_motion.models.raft import raft_large, raft_small
 
 ENTRY_POINT_GROUP = "refine_motion.models"
 
-BUILTIN: dict[str, Callable[[], FlowModel]] = {"raft_small": raft_small, "raft_large": raft_large}
+BUILTIN: dict[str, Callable[[], MotionModel]] = {
+    "raft_small": raft_small,
+    "raft_large": raft_large,
+    "pips": pips,
+    "pips_small": pips_small,
+}
 
 
-def build_model(name: str) -> FlowModel:
+def build_model(name: str) -> MotionModel:
     """A model with its initial, untrained weights.
 
     Args:
         name: one of :data:`BUILTIN`, or the name of an entry point in the group ``refine_motion.models`` that is a
-            function without arguments returning a :class:`FlowModel`.
+            function without arguments returning a :class:`MotionModel`.
 
     Raises:
         ConfigError: nothing is registered under the name; the message lists what is.
@@ -36,3 +42,25 @@ def build_model(name: str) -> FlowModel:
     if name not in others:
         raise ConfigError(f"no model is called {name!r}; known models: {', '.join(sorted({*BUILTIN, *others}))}")
     return others[name].load()()
+
+
+def build_flow_model(name: str) -> FlowModel:
+    """As :func:`build_model`, a model of optical flow.
+
+    Raises:
+        ConfigError: see :func:`build_model`; or the model is of another kind.
+    """
+    return as_flow_model(build_model(name))
+
+
+def as_flow_model(model: MotionModel) -> FlowModel:
+    """The same model.
+
+    Raises:
+        ConfigError: it is no model of optical flow.
+    """
+    if not isinstance(model, FlowModel):
+        raise ConfigError(
+            f"{model.name!r} tracks points, and a model of optical flow is needed here, e.g. 'raft_small'"
+        )
+    return model

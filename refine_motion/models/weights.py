@@ -17,7 +17,7 @@ from torch import Tensor
 
 from refine_motion.errors import WeightsError
 from refine_motion.files import replacing
-from refine_motion.models.base import FlowModel
+from refine_motion.models.base import MotionModel
 from refine_motion.models.naming import is_torchvision, torchvision_to_official, without_duplicates
 from refine_motion.models.published import PUBLISHED, fetch
 from refine_motion.models.registry import BUILTIN, build_model
@@ -113,12 +113,15 @@ def recognise(state: dict[str, Tensor], path: str | Path) -> str:
         WeightsError: no built-in model fits.
     """
     for name in BUILTIN:
-        if not _difference(build_model(name), state):
+        # Without memory for its values: names and shapes are all that is asked for.
+        with torch.device("meta"):
+            model = build_model(name)
+        if not _difference(model, state):
             return name
     raise WeightsError(f"{path}: weights of no known model; known models: {', '.join(BUILTIN)}")
 
 
-def check_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -> None:
+def check_weights(model: MotionModel, state: dict[str, Tensor], path: str | Path) -> None:
     """Compare names and shapes with those of the model, strictly.
 
     Raises:
@@ -129,11 +132,11 @@ def check_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) 
         try:
             advice = f"they are of {recognise(state, path)!r}, so ask for that model"
         except WeightsError:
-            advice = f"first difference: {difference}"
+            advice = _other_window(model, state) or f"first difference: {difference}"
         raise WeightsError(f"{path}: weights do not fit {model.name!r}; {advice}")
 
 
-def load_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -> None:
+def load_weights(model: MotionModel, state: dict[str, Tensor], path: str | Path) -> None:
     """Fill the model, strictly.
 
     Raises:
@@ -143,7 +146,36 @@ def load_weights(model: FlowModel, state: dict[str, Tensor], path: str | Path) -
     model.load_state_dict(state)
 
 
-def _difference(model: FlowModel, state: dict[str, Tensor]) -> str:
+def check_stride(model: MotionModel, path: Path) -> None:
+    """Compare the stride that one of our own files names with the model's: names and shapes do not tell it.
+
+    Raises:
+        WeightsError: they differ.
+    """
+    stride = _header(path).get("stride")
+    if stride not in (None, model.stride):
+        raise WeightsError(
+            f"{path}: weights were trained with features at 1/{stride} of the frames' size, and {model.name!r} has "
+            f"them at 1/{model.stride}; give weights of stride {model.stride}"
+        )
+
+
+# Where PIPs' weights tell how many frames they look at: the first layer that mixes them.
+_MIXES_FRAMES = "delta_block.to_delta.1.0.fn.0.weight"
+
+
+def _other_window(model: MotionModel, state: dict[str, Tensor]) -> str:
+    """What to say where the weights look at another number of frames; empty where they do not."""
+    own, given = model.state_dict().get(_MIXES_FRAMES), state.get(_MIXES_FRAMES)
+    if own is None or given is None or given.ndim != 3 or given.shape[1] == own.shape[1]:
+        return ""
+    return (
+        f"they look at windows of {given.shape[1]} frames, and the model at {own.shape[1]}; "
+        f"give weights trained with S = {own.shape[1]}"
+    )
+
+
+def _difference(model: MotionModel, state: dict[str, Tensor]) -> str:
     """The first name or shape in which the state differs from what the model wants; empty when it fits."""
     own = model.state_dict()
     for key in sorted({*own, *state}):
@@ -156,7 +188,7 @@ def _difference(model: FlowModel, state: dict[str, Tensor]) -> str:
     return ""
 
 
-def save_weights(model: FlowModel, path: str | Path, facts: dict[str, Any] | None = None) -> Path:
+def save_weights(model: MotionModel, path: str | Path, facts: dict[str, Any] | None = None) -> Path:
     """Write the model as safetensors, names as in the model, with its architecture and facts in the header.
 
     Args:
@@ -164,7 +196,7 @@ def save_weights(model: FlowModel, path: str | Path, facts: dict[str, Any] | Non
         path: file to write, replaced in one step.
         facts: how the weights came about (JSON-compatible).
     """
-    return write_state(model.state_dict(), path, {"model": model.name, "facts": facts or {}})
+    return write_state(model.state_dict(), path, {"model": model.name, "stride": model.stride, "facts": facts or {}})
 
 
 def write_state(state: dict[str, Tensor], path: str | Path, header: dict[str, Any]) -> Path:
@@ -190,11 +222,23 @@ def read_facts(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: the header is damaged.
     """
+    return _header(path).get("facts", {})
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """What one of our own safetensors files says of itself; empty for any other file.
+
+    Raises:
+        WeightsError: the header is damaged.
+    """
     if path.suffix != ".safetensors":
         return {}
     with safe_open(path, framework="pt") as file:
         text = (file.metadata() or {}).get("refine_motion", "{}")
     try:
-        return json.loads(text).get("facts", {})
-    except (ValueError, AttributeError) as error:
+        header = json.loads(text)
+    except ValueError as error:
         raise WeightsError(f"{path}: its header is damaged ({error}); copy or download it again") from error
+    if not isinstance(header, dict):
+        raise WeightsError(f"{path}: its header is damaged; copy or download it again")
+    return header

@@ -19,6 +19,47 @@ from torch.autograd.function import once_differentiable
 _CHUNK = 2**20
 
 
+class TargetPyramid:
+    """Features of the targets at several scales, in which windows are looked up.
+
+    Args:
+        features: ``(B, C, H, W)`` of the targets.
+        levels: number of scales; each halves the targets by average pooling.
+        dtype: in which the dot products are taken.
+    """
+
+    def __init__(self, features: Tensor, levels: int, dtype: torch.dtype = torch.float32):
+        self.dtype = dtype
+        self.sizes: list[tuple[int, int]] = []
+        self.targets: list[Tensor] = []
+        for level in range(levels):
+            if level:
+                features = F.avg_pool2d(features, 2, stride=2)
+            self.sizes.append((features.shape[-2], features.shape[-1]))
+            # Positions first, so that the features of one position lie together; after the last one a row of zeros, for
+            # what lies outside.
+            self.targets.append(F.pad(features.flatten(2).transpose(1, 2), (0, 0, 0, 1)).to(dtype).contiguous())
+
+    def lookup(self, source: Tensor, centre: Tensor, radius: int) -> Tensor:
+        """Dot products of each source with the targets in a window of every scale, bilinear between positions.
+
+        Args:
+            source: ``(B, N, C)``.
+            centre: ``(B, N, 2)`` (x, y) of each source's window, in cells of the finest scale.
+            radius: of the window, in cells of each scale.
+
+        Returns:
+            ``(B, N, levels * (2r + 1)^2)`` in the type of the centres. Within a level the first window axis moves in x
+            and the second in y: the official order of RAFT and PIPs, on which published weights depend.
+        """
+        source = source.to(self.dtype).contiguous()
+        found = [
+            _window(source, target, size, centre / 2**level, radius)
+            for level, (target, size) in enumerate(zip(self.targets, self.sizes, strict=True))
+        ]
+        return torch.cat(found, dim=-1)
+
+
 class OnDemandCorrelation:
     """The correlation of each source position with the targets, at several scales of the target.
 
@@ -40,16 +81,8 @@ class OnDemandCorrelation:
     ):
         self.radius = radius
         scale = features_a.shape[1] ** -0.5
-        # Positions first, so that the features of one position lie together.
         self.source = (features_a * scale).flatten(2).transpose(1, 2).to(dtype).contiguous()
-        self.sizes: list[tuple[int, int]] = []
-        self.targets: list[Tensor] = []
-        for level in range(levels):
-            if level:
-                features_b = F.avg_pool2d(features_b, 2, stride=2)
-            self.sizes.append((features_b.shape[-2], features_b.shape[-1]))
-            # A row of zeros after the last position, for what lies outside.
-            self.targets.append(F.pad(features_b.flatten(2).transpose(1, 2), (0, 0, 0, 1)).to(dtype).contiguous())
+        self.pyramid = TargetPyramid(features_b, levels, dtype)
 
     def lookup(self, coords: Tensor) -> Tensor:
         """Correlation in a window around each position's current target.
@@ -61,31 +94,27 @@ class OnDemandCorrelation:
             ``(B, levels * (2r + 1)^2, H, W)``, ordered as that of ``CorrelationPyramid``.
         """
         batch, _, height, width = coords.shape
-        centre = coords.flatten(2).transpose(1, 2)
-        found = [
-            self._window(target, size, centre / 2**level)
-            for level, (target, size) in enumerate(zip(self.targets, self.sizes, strict=True))
-        ]
-        return torch.cat(found, dim=-1).transpose(1, 2).reshape(batch, -1, height, width)
+        found = self.pyramid.lookup(self.source, coords.flatten(2).transpose(1, 2), self.radius)
+        return found.transpose(1, 2).reshape(batch, -1, height, width)
 
-    def _window(self, target: Tensor, size: tuple[int, int], centre: Tensor) -> Tensor:
-        """``(B, N, (2r + 1)^2)`` bilinear values around ``centre (B, N, 2)``."""
-        height, width = size
-        r = self.radius
-        # All places of a window share one fraction: dot products at whole positions serve each up to four times.
-        base = centre.detach().floor()
-        fraction = (centre - base)[..., None, None, :]
-        reach = torch.arange(-r, r + 2, device=centre.device)
-        # Far outside, a position need not be told from one just outside; beyond 2^63 it could not be an integer.
-        x = base[..., 0].clamp(-r - 2, width + r + 1).long()[..., None] + reach
-        y = base[..., 1].clamp(-r - 2, height + r + 1).long()[..., None] + reach
-        inside = ((x >= 0) & (x < width))[..., :, None] & ((y >= 0) & (y < height))[..., None, :]
-        index = torch.where(inside, y[..., None, :] * width + x[..., :, None], height * width)
-        side = 2 * r + 2
-        dots = _WindowDots.apply(self.source, target, index.flatten(2)).unflatten(2, (side, side)).to(centre.dtype)
-        fx, fy = fraction[..., 0], fraction[..., 1]
-        along_x = dots[..., :-1, :] * (1 - fx) + dots[..., 1:, :] * fx
-        return (along_x[..., :-1] * (1 - fy) + along_x[..., 1:] * fy).flatten(2)
+
+def _window(source: Tensor, target: Tensor, size: tuple[int, int], centre: Tensor, r: int) -> Tensor:
+    """``(B, N, (2r + 1)^2)`` bilinear values around ``centre (B, N, 2)``."""
+    height, width = size
+    # All places of a window share one fraction: dot products at whole positions serve each up to four times.
+    base = centre.detach().floor()
+    fraction = (centre - base)[..., None, None, :]
+    reach = torch.arange(-r, r + 2, device=centre.device)
+    # Far outside, a position need not be told from one just outside; beyond 2^63 it could not be an integer.
+    x = base[..., 0].clamp(-r - 2, width + r + 1).long()[..., None] + reach
+    y = base[..., 1].clamp(-r - 2, height + r + 1).long()[..., None] + reach
+    inside = ((x >= 0) & (x < width))[..., :, None] & ((y >= 0) & (y < height))[..., None, :]
+    index = torch.where(inside, y[..., None, :] * width + x[..., :, None], height * width)
+    side = 2 * r + 2
+    dots = _WindowDots.apply(source, target, index.flatten(2)).unflatten(2, (side, side)).to(centre.dtype)
+    fx, fy = fraction[..., 0], fraction[..., 1]
+    along_x = dots[..., :-1, :] * (1 - fx) + dots[..., 1:, :] * fx
+    return (along_x[..., :-1] * (1 - fy) + along_x[..., 1:] * fy).flatten(2)
 
 
 class _WindowDots(torch.autograd.Function):

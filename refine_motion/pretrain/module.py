@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from refine_motion.errors import ConfigError, TrainingError
 from refine_motion.metrics.flow import EndPointError
-from refine_motion.models.registry import build_model
+from refine_motion.models.registry import build_flow_model
 from refine_motion.pretrain.erase import erase
 from refine_motion.pretrain.hardware import hardware
 from refine_motion.refine.losses import sequence_loss
@@ -55,7 +55,7 @@ class PretrainModule(LightningModule):
             )
         self.settings = {"network": network, "iters": iters, "learning_rate": learning_rate, "augment": augment}
         self.iters, self.learning_rate, self.augment = iters, learning_rate, augment
-        self.model = build_model(network)
+        self.model = build_flow_model(network)
         self.epe, self.zero_epe = EndPointError(), EndPointError()
         self.note: dict[str, Any] = {"seconds": 0.0, "hardware": []}
         self._before = 0.0

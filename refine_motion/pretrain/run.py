@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.files import replacing
-from refine_motion.models.load import load_model
+from refine_motion.models.load import load_flow_model
 from refine_motion.models.weights import read_facts, write_state
 from refine_motion.pretrain.card import CardSettings, measure, model_card
 from refine_motion.pretrain.checkpoint import PieceCheckpoint, find_checkpoint
@@ -100,7 +100,7 @@ def pretrain_once(
         _say(f"finished already: {weights}; measuring it anew")
     trainer.strategy.barrier()
     # By every process alike, since metrics wait for those of the others.
-    metrics = measure(load_model(None, weights).to(trainer.strategy.root_device), card)
+    metrics = measure(load_flow_model(None, weights).to(trainer.strategy.root_device), card)
     if trainer.is_global_zero:
         _write(weights, facts, metrics, card)
     return PretrainResult(trainer.max_steps, weights, metrics)

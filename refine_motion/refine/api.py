@@ -13,7 +13,7 @@ from refine_motion.errors import ConfigError
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.teacher import FlowTeacher, LabelSettings
-from refine_motion.models.load import load_model
+from refine_motion.models.load import load_flow_model
 from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.module import RefineModule
@@ -53,7 +53,7 @@ def label(
     out = Path(out)
     module = VideoLabelDataModule(str(videos), labels=str(out), cache=str(out / "index"), **data)
     trainer = RefineTrainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
-    store, _ = label_videos(trainer, FlowTeacher(load_model(model, weights), settings), module)
+    store, _ = label_videos(trainer, FlowTeacher(load_flow_model(model, weights), settings), module)
     return store
 
 

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from refine_motion.errors import ConfigError, TrainingError
 from refine_motion.models.base import FlowModel
-from refine_motion.models.load import load_model
+from refine_motion.models.load import load_flow_model
 from refine_motion.models.options import MatchOptions
 from refine_motion.motion.cycle import cycle_error
 from refine_motion.motion.grid import in_bounds, length
@@ -88,8 +88,8 @@ class RefineModule(LightningModule):
         self.iters, self.gamma = iters, gamma
         self.learning_rate, self.weight_decay, self.warmup = learning_rate, weight_decay, warmup
         self.pull, self.objective = pull, objective
-        self.teacher = load_model(network, weights).requires_grad_(False)
-        self.student = load_model(network, weights)
+        self.teacher = load_flow_model(network, weights).requires_grad_(False)
+        self.student = load_flow_model(network, weights)
         self.teacher.options = self.student.options = matching
         self.average: AveragedModel | None = None
         if ema:

@@ -44,7 +44,7 @@ def root(tmp_path: Path, picture, truth) -> Path:
 
 @pytest.fixture
 def module(monkeypatch) -> FlowBenchmarkModule:
-    monkeypatch.setattr(module_under_test, "load_model", lambda name, weights: Constant(float(weights)))
+    monkeypatch.setattr(module_under_test, "load_flow_model", lambda name, weights: Constant(float(weights)))
     return FlowBenchmarkModule(weights="3.0", against="4.0", iters=2)
 
 

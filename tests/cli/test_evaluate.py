@@ -39,7 +39,7 @@ def loaded(monkeypatch) -> list[tuple[str | None, str]]:
         calls.append((name, weights))
         return Constant({"new.pth": 3.0, "old.pth": 4.0}[weights])
 
-    monkeypatch.setattr(evaluate, "load_model", load)
+    monkeypatch.setattr(evaluate, "load_flow_model", load)
     return calls
 
 

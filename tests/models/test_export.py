@@ -92,7 +92,7 @@ def test_header_keeps_model_and_facts(tmp_path: Path) -> None:
     save_weights(build_model("raft_small"), tmp_path / "refined.safetensors", {"steps": 250})
     done = export_weights(tmp_path / "refined.safetensors", tmp_path / "w.safetensors")
     facts = {"steps": 250, "exported_from": "refined.safetensors"}
-    assert header(done.path) == {"format": 1, "model": "raft_small", "keys": "own", "facts": facts}
+    assert header(done.path) == {"format": 1, "model": "raft_small", "stride": 8, "keys": "own", "facts": facts}
 
 
 @pytest.mark.parametrize("text", ["{", "[]"])
@@ -125,7 +125,7 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
 
 def test_models_of_third_parties_keep_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Other(nn.Linear):
-        name = "other"
+        name, stride = "other", 8
 
     class Entry:
         name = "other"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,25 +11,7 @@ from torch import Tensor
 from refine_motion.models.load import load_model
 from refine_motion.models.raft import Raft
 from refine_motion.models.registry import build_model
-
-
-def recipe_tensor(key: str, shape: tuple[int, ...], seed: int) -> Tensor:
-    """Reproducible random weights, defined in the README of the reference outputs."""
-    values = np.random.RandomState(zlib.crc32(key.encode()) ^ seed).standard_normal(shape)
-    leaf = key.split(".")[-1]
-    if leaf == "num_batches_tracked":
-        return torch.tensor(0)
-    if leaf == "running_mean":
-        values = 0.1 * values
-    elif leaf == "running_var":
-        values = 1 + 0.1 * abs(values)
-    elif len(shape) >= 2:
-        values = values / np.sqrt(np.prod(shape[1:]))
-    elif leaf == "weight":
-        values = 1 + 0.1 * values
-    else:
-        values = 0.01 * values
-    return torch.from_numpy(np.asarray(values, dtype=np.float32))
+from tests.models.recipe import recipe_tensor
 
 
 def frames(z: np.lib.npyio.NpzFile, name: str) -> Tensor:

@@ -1,0 +1,211 @@
+"""PIPs, Persistent Independent Particles (Harley et al., ECCV 2022, arXiv 2204.04153), equal to the official outputs.
+
+Parameters carry the official names, so that official checkpoints load without a map. Features are computed once per
+frame, for all points and both directions of time; correlation is looked up where it is needed, and whole score maps are
+made for the training loss only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from refine_motion.models.base import check_frames
+from refine_motion.models.pips_chain import chain
+from refine_motion.models.pips_layers import DeltaBlock, PipsEncoder, sample_extrapolating
+from refine_motion.models.track_base import TrackModel
+from refine_motion.motion.on_demand import TargetPyramid
+from refine_motion.types import Tracks
+
+LEVELS, RADIUS = 4, 3
+
+
+@dataclass(frozen=True)
+class PipsConfig:
+    """What distinguishes the sizes.
+
+    Attributes:
+        frames: S, length of the window.
+        stride: down-sampling of the features.
+        widths: channels of the encoder's stages.
+        fused: channels in which they are brought together.
+        features: C, channels of a point's features.
+        mixer: width of the mixer.
+        depth: number of its blocks.
+    """
+
+    frames: int = 8
+    stride: int = 4
+    widths: tuple[int, int, int, int] = (64, 96, 128, 128)
+    fused: int = 256
+    features: int = 128
+    mixer: int = 512
+    depth: int = 12
+
+
+SMALL = PipsConfig(widths=(32, 48, 64, 64), fused=128, features=64, mixer=256, depth=4)
+
+
+@dataclass(frozen=True)
+class WindowPrediction:
+    """Points in a window of S frames.
+
+    Attributes:
+        coords: places ``(B, S, N, 2)`` in pixels after each iteration.
+        visibility: logits ``(B, S, N)``.
+        features: ``(B, N, C)`` of the points, from which they can be followed in another window.
+        score_maps: ``(B, S, N, h, w)`` before each iteration, where they were asked for.
+    """
+
+    coords: list[Tensor]
+    visibility: Tensor
+    features: Tensor
+    score_maps: list[Tensor]
+
+
+class Pips(TrackModel):
+    """PIPs of any size.
+
+    Args:
+        name: the name in the registry.
+        config: its sizes.
+
+    Attributes:
+        iters: refinement iterations of :meth:`follow`.
+        chunk: points that :meth:`follow` treats at a time.
+    """
+
+    def __init__(self, name: str, config: PipsConfig):
+        super().__init__()
+        self.name, self.config = name, config
+        self.stride, self.min_frames = config.stride, config.frames
+        # The coarsest of the levels needs at least one cell.
+        self.min_side = config.stride * 2 ** (LEVELS - 1)
+        self.iters, self.chunk = 6, 512
+        self.fnet = PipsEncoder(config.widths, config.fused, config.features, config.stride)
+        lookup = LEVELS * (2 * RADIUS + 1) ** 2
+        self.delta_block = DeltaBlock(config.frames, config.features, lookup, config.mixer, config.depth)
+        self.norm = nn.GroupNorm(1, config.features)
+        self.ffeat_updater = nn.Sequential(nn.Linear(config.features, config.features), nn.GELU())
+        self.vis_predictor = nn.Sequential(nn.Linear(config.features, 1))
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Features of each frame, once per frame whatever windows, points and directions it is used in.
+
+        Args:
+            frames: ``(N, 3, H, W)`` uint8, or float in 0..255.
+
+        Returns:
+            ``(N, C, h, w)``: a cell for every ``stride`` pixels, begun ones included.
+
+        Raises:
+            ValueError: the shape is not ``(N, 3, H, W)`` or a side is below ``min_side``.
+        """
+        check_frames(frames, self.min_side)
+        dtype = frames.dtype if frames.is_floating_point() else torch.float32
+        # To the right and below only, so that coordinates stay what they are.
+        extra_h, extra_w = (-side % self.stride for side in frames.shape[-2:])
+        scaled = 2 * (frames.to(dtype) / 255) - 1
+        padded = F.pad(scaled, (0, extra_w, 0, extra_h), mode="replicate") if extra_h or extra_w else scaled
+        # On a CPU, the activations of several frames at once do not fit its caches.
+        parts = padded.split(1) if padded.device.type == "cpu" else (padded,)
+        return torch.cat([self.fnet(part) for part in parts])
+
+    def predict(
+        self,
+        maps: Tensor,
+        xy: Tensor,
+        iters: int,
+        features: Tensor | None = None,
+        init: Tensor | None = None,
+        locked: bool = True,
+        score_maps: bool = False,
+    ) -> WindowPrediction:
+        """Points through one window.
+
+        Args:
+            maps: ``(B, S, C, h, w)`` of :meth:`encode`.
+            xy: ``(B, N, 2)`` where the points are in the first frame, in pixels.
+            iters: number of iterations, at least 1.
+            features: ``(B, N, C)`` of the points; those at their places in the first frame when not given.
+            init: ``(B, S, N, 2)`` places in pixels to start from; standing still when not given.
+            locked: keep the points where they are in the first frame. The official training does not.
+            score_maps: whether to make them too.
+
+        Raises:
+            ValueError: the window has another length than the model, or there is no iteration.
+        """
+        batch, frames = maps.shape[:2]
+        if frames != self.config.frames or iters < 1:
+            raise ValueError(
+                f"{self.name} takes windows of {self.config.frames} frames and at least 1 iteration, "
+                f"got {frames} and {iters}"
+            )
+        # Places and look-ups keep float32: half precision has steps of up to 1 cell at 1000 cells.
+        with torch.autocast(maps.device.type, enabled=False):
+            maps = maps if maps.dtype == torch.float64 else maps.float()
+            xy = xy.to(maps.dtype)
+            pyramid = TargetPyramid(maps.flatten(0, 1), LEVELS, maps.dtype)
+            start = (xy if init is None else init[:, 0].to(maps.dtype)) / self.stride
+            if features is None:
+                features = sample_extrapolating(maps[:, 0], start)
+        coords = (xy[:, None].expand(-1, frames, -1, -1) if init is None else init.to(maps.dtype)) / self.stride
+        first = coords[:, :1]
+        points = features[:, None].expand(-1, frames, -1, -1)
+        time = torch.linspace(0, frames, frames, device=maps.device, dtype=maps.dtype)
+        found, scores = [], []
+        for _ in range(iters):
+            # Each iteration learns from its own correction only, as published.
+            coords = coords.detach()
+            with torch.autocast(maps.device.type, enabled=False):
+                source = points.to(maps.dtype) * self.config.features**-0.5
+                if score_maps:
+                    scores.append(_score_maps(pyramid, source, batch))
+                seen = pyramid.lookup(source.flatten(0, 1), coords.flatten(0, 1), RADIUS).unflatten(0, (batch, frames))
+            motion = torch.cat(
+                (coords - coords[:, :1], time.view(1, -1, 1, 1).expand(batch, -1, coords.shape[2], 1)), -1
+            )
+            delta = self.delta_block(*(_by_point(part) for part in (points, seen, motion)))
+            delta = delta.unflatten(0, (batch, -1)).transpose(1, 2)
+            change = self.norm(delta[..., 2:].flatten(0, 2)).view_as(points)
+            points = points + self.ffeat_updater(change)
+            coords = coords + delta[..., :2].to(coords.dtype)
+            if locked:
+                coords = torch.cat((first, coords[:, 1:]), dim=1)
+            found.append(self.stride * coords)
+        return WindowPrediction(found, self.vis_predictor(points)[..., 0], features, scores)
+
+    @torch.no_grad()
+    def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
+        """See :meth:`TrackModel.follow`; windows are chained by :func:`refine_motion.models.pips_chain.chain`."""
+        return chain(self, frames, queries)
+
+
+def _by_point(values: Tensor) -> Tensor:
+    """``(B, S, N, X)`` to ``(B * N, S, X)``."""
+    return values.transpose(1, 2).flatten(0, 1)
+
+
+def _score_maps(pyramid: TargetPyramid, source: Tensor, batch: int) -> Tensor:
+    """Correlation ``(B, S, N, h, w)`` of every point with every cell, the scales added up at the finest size."""
+    total: Tensor | None = None
+    for target, size in zip(pyramid.targets, pyramid.sizes, strict=True):
+        level = (source.flatten(0, 1) @ target[:, :-1].transpose(1, 2)).unflatten(2, size)
+        level = F.interpolate(level, pyramid.sizes[0], mode="bilinear", align_corners=True)
+        total = level if total is None else total + level
+    assert total is not None
+    return total.unflatten(0, (batch, -1))
+
+
+def pips() -> TrackModel:
+    """PIPs as published, 28,677,713 parameters."""
+    return Pips("pips", PipsConfig())
+
+
+def pips_small() -> TrackModel:
+    """PIPs at a tenth of the size, for CPUs."""
+    return Pips("pips_small", SMALL)

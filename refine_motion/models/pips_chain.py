@@ -1,0 +1,178 @@
+"""Whole videos by a model that sees a window: chained where a point is seen, as in PIPs' ``chain_demo.py``."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from refine_motion.errors import ConfigError, VideoError
+from refine_motion.models.track_base import Recorder, check_queries, numbered
+from refine_motion.motion.confidence import confidence
+from refine_motion.types import Tracks
+
+if TYPE_CHECKING:
+    from refine_motion.models.pips import Pips
+
+# A window is left at its last frame in which the point is seen with this probability, or else with so much less, and so
+# on; never before its third frame.
+_SEEN, _LESS, _EARLIEST = 0.9, 0.02, 2
+# A point counts as seen from this probability.
+_VISIBLE = 0.5
+# A step is verified where the ways there and back are at most so many pixels apart in all its frames: the threshold of
+# arXiv 2401.00850 at 256x448.
+_VERIFIED = 3.0
+
+
+def chain(model: Pips, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
+    """Follow points from window to window.
+
+    A window begins where a point is, with the features that the point had in its first one. The next begins at the
+    latest frame in which the point is surely seen, so each point has windows of its own; those that begin in one frame
+    are treated together. Every step is then repeated backward in time on the same features of the frames, from where it
+    ended: how far apart the two ways are is the cycle error.
+
+    Args:
+        model: in eval mode; it says how many iterations, and how many points at a time.
+        frames: see :meth:`TrackModel.follow`.
+        queries: see :meth:`TrackModel.follow`.
+
+    Returns:
+        See :meth:`TrackModel.follow`.
+
+    Raises:
+        ConfigError: see :meth:`TrackModel.follow`.
+        VideoError: see :meth:`TrackModel.follow`.
+    """
+    run = _Chain(model, queries)
+    for number, frame in numbered(frames):
+        if number == 0:
+            check_queries(queries, (frame.shape[-2], frame.shape[-1]))
+        run.add(frame)
+    return run.finish()
+
+
+class _Chain:
+    """State between frames: the maps of one window, and where every point's next window begins."""
+
+    def __init__(self, model: Pips, queries: Tensor):
+        self.model, self.length = model, model.config.frames
+        self.device = next(model.parameters()).device
+        self.record = Recorder(queries)
+        count = len(queries)
+        # Of each point: squares of cycle errors, frames since its query, those that verified steps led to, and whether
+        # all steps were verified so far.
+        self.squares, self.frames, self.verified = torch.zeros(3, count)
+        self.unbroken = torch.ones(count, dtype=torch.bool)
+        self.begin = queries[:, 0].long().cpu()
+        self.xy = queries[:, 1:].float().cpu().clone()
+        self.features = torch.zeros(count, model.config.features)
+        self.known = torch.zeros(count, dtype=torch.bool)
+        self.maps: deque[Tensor] = deque(maxlen=self.length)
+
+    def add(self, frame: Tensor) -> None:
+        """Take in a frame; a window that is now complete is treated."""
+        self.record.add_frame()
+        self.maps.append(self.model.encode(frame[None].to(self.device))[0])
+        if len(self.maps) == self.length:
+            self._window(len(self.record) - self.length)
+
+    def finish(self) -> Tracks:
+        """What remains, with the last frame repeated where a window goes beyond it."""
+        count = len(self.record)
+        if count < self.length:
+            raise VideoError(
+                f"a video of {count} frames is too short for {self.model.name}, which looks at {self.length} at a time"
+            )
+        late = self.begin >= count
+        if (late & ~self.known).any():
+            frame = int(self.record.queries[late & ~self.known][0, 0])
+            raise ConfigError(f"a point is asked for in frame {frame}, but the video has frames 0 to {count - 1}")
+        for begin in range(count - self.length + 1, count):
+            self.maps.append(self.maps[-1])
+            self._window(begin)
+        return self.record.tracks()
+
+    def _window(self, begin: int) -> None:
+        """Lead on all points whose window begins in this frame."""
+        maps = torch.stack(list(self.maps))[None]
+        for points in torch.nonzero(self.begin == begin)[:, 0].split(self.model.chunk):
+            self._lead(points, begin, maps)
+
+    def _lead(self, points: Tensor, begin: int, maps: Tensor) -> None:
+        new = points[~self.known[points]]
+        start = self.xy[points]
+        features = None if len(new) == len(points) else self.features[points][None].to(self.device)
+        if 0 < len(new) < len(points):
+            # Some of the points are new in this frame.
+            for part in (new, points[self.known[points]]):
+                self._lead(part, begin, maps)
+            return
+        found = self.model.predict(maps, start[None].to(self.device), self.model.iters, features)
+        self.features[new], self.known[new] = found.features[0].cpu()[: len(new)], True
+        places, seen = found.coords[-1][0].float().cpu(), found.visibility[0].float().sigmoid().cpu()
+        steps = next_window(seen)
+        errors = self._verify(maps, places, steps)
+        before = self._confidence(points)
+        self._account(points, errors, steps)
+        after = self._confidence(points)
+        for offset in range(self.length):
+            within = offset <= steps
+            self.record.note(
+                begin + offset,
+                points,
+                xy=places[offset],
+                visible=seen[offset] > _VISIBLE,
+                confidence=before if offset == 0 else torch.where(within, after, 0.0),
+            )
+            if offset:
+                self.record.note(begin + offset, points, cycle_error=errors)
+        self.xy[points] = places[steps, torch.arange(len(points))]
+        self.begin[points] = begin + steps
+
+    def _account(self, points: Tensor, errors: Tensor, steps: Tensor) -> None:
+        """Add a step of some points."""
+        self.squares[points] += errors.square()
+        self.frames[points] += steps
+        self.unbroken[points] &= errors <= _VERIFIED
+        self.verified[points] += self.unbroken[points] * steps
+
+    def _confidence(self, points: Tensor) -> Tensor:
+        return confidence(self.squares[points].sqrt(), self.verified[points], self.frames[points])
+
+    def _verify(self, maps: Tensor, places: Tensor, steps: Tensor) -> Tensor:
+        """Largest distance ``(K,)`` between the way there and the way back, over the frames of each point's step."""
+        errors = torch.empty(places.shape[1])
+        for step in steps.unique().tolist():
+            chosen = torch.nonzero(steps == step)[:, 0]
+            # From the end of the step to its start, which is repeated to fill the window.
+            back = torch.arange(step, step - self.length, -1).clamp(min=0)
+            end = places[step, chosen]
+            found = self.model.predict(maps[:, back], end[None].to(self.device), self.model.iters)
+            ways = found.coords[-1][0].float().cpu()[: step + 1].flip(0) - places[: step + 1, chosen]
+            errors[chosen] = ways.norm(dim=-1).amax(dim=0)
+        return errors.nan_to_num(nan=torch.inf)
+
+
+def next_window(seen: Tensor) -> Tensor:
+    """Where the window after this one begins.
+
+    Args:
+        seen: ``(S, N)`` probability that each point is seen.
+
+    Returns:
+        ``(N,)`` offsets from the start of this window, 2 to S - 1: the latest frame in which the point is seen with a
+        probability above 0.9; where there is none, above 0.88, and so on.
+    """
+    # What is not a number is not seen, and must not be searched for without end.
+    seen = seen.nan_to_num()
+    threshold, step = _SEEN, torch.zeros(seen.shape[1], dtype=torch.long)
+    while not step.all():
+        surely = seen[_EARLIEST:] > threshold
+        offset = torch.arange(_EARLIEST, len(seen))[:, None] * surely
+        step = torch.where(step == 0, offset.amax(dim=0), step)
+        threshold -= _LESS
+    return step

@@ -1,0 +1,80 @@
+"""The three losses that PIPs is trained with (Harley et al., ECCV 2022, arXiv 2204.04153), as published.
+
+Refining Pre-Trained Motion Models (arXiv 2401.00850) trains with the first and the last of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_EPSILON = 1e-6
+
+
+def track_sequence_loss(predictions: Sequence[Tensor], target: Tensor, valid: Tensor, gamma: float = 0.8) -> Tensor:
+    """Mean over the iterations of the L1 distance, earlier ones weighted less.
+
+    ``1/I sum_i gamma^(I - 1 - i) mean_valid(mean_xy |P_i - P|)``.
+
+    Args:
+        predictions: ``(B, S, N, 2)`` in pixels for each iteration.
+        target: ``(B, S, N, 2)`` in pixels.
+        valid: ``(B, S, N)`` of 0 or 1: where the target is known.
+        gamma: weight of each earlier iteration relative to the next, in (0, 1].
+
+    Returns:
+        Scalar, in pixels.
+    """
+    count = len(predictions)
+    losses = [
+        gamma ** (count - 1 - i) * _masked_mean((places - target).abs().mean(dim=-1), valid)
+        for i, places in enumerate(predictions)
+    ]
+    return torch.stack(losses).sum() / count
+
+
+def visibility_loss(logits: Tensor, visible: Tensor, valid: Tensor) -> Tensor:
+    """Balanced logistic loss: the mean over what is seen plus the mean over what is hidden.
+
+    Args:
+        logits: ``(B, S, N)``, above 0 for seen.
+        visible: ``(B, S, N)`` of 0 or 1.
+        valid: ``(B, S, N)`` of 0 or 1.
+
+    Returns:
+        Scalar.
+    """
+    return _balanced(logits, visible > 0, valid > 0)
+
+
+def score_map_loss(score_maps: Sequence[Tensor], target: Tensor, visible: Tensor, valid: Tensor) -> Tensor:
+    """Balanced logistic loss of score maps that should be high in the target's cell and low elsewhere.
+
+    Args:
+        score_maps: ``(B, S, N, h, w)`` for each iteration.
+        target: ``(B, S, N, 2)`` (x, y) in cells; the nearest cell counts.
+        visible: ``(B, S, N)`` of 0 or 1; hidden points do not count, nor those outside the map.
+        valid: ``(B, S, N)`` of 0 or 1.
+
+    Returns:
+        Scalar; 0 where no point counts.
+    """
+    height, width = score_maps[0].shape[-2:]
+    x, y = target.round().long().unbind(dim=-1)
+    counted = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (visible > 0) & (valid > 0)
+    scores = torch.stack([maps[counted] for maps in score_maps])
+    here = F.one_hot((y * width + x)[counted], height * width).view(1, -1, height, width) > 0
+    return _balanced(scores, here.expand_as(scores), torch.ones_like(scores, dtype=torch.bool))
+
+
+def _balanced(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:
+    loss = F.softplus(torch.where(positive, -logits, logits))
+    return _masked_mean(loss, positive & valid) + _masked_mean(loss, ~positive & valid)
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """With the small number in the denominator that the official code has."""
+    return (values * mask).sum() / (_EPSILON + mask.sum())
