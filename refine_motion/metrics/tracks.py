@@ -110,14 +110,14 @@ class TrackErrors(_VideoMean):
     """What PIPs and PIPs++ report: ``d_avg`` and ``d_1`` to ``d_16``, survival, median and average trajectory error.
 
     ``update(pred, target, valid, visible)``: places ``(T, N, 2)``, where the truth is known and where the point is seen
-    ``(T, N)`` bool. ``ate_visible`` is of the tracks that are seen in every frame, ``ate_occluded`` of the others, as in
-    PIPs' two columns of CroHD.
+    ``(T, N)`` bool. ``ate_visible`` is of tracks that are seen in every frame, ``ate_occluded`` of the others: PIPs'
+    two columns of CroHD.
 
     Args:
         survival_threshold: in pixels; part of the name of the score.
     """
 
-    names = ()
+    names: tuple[str, ...] = ()
 
     def __init__(self, survival_threshold: float = 50.0, **kwargs: Any) -> None:
         self.names = (

@@ -87,7 +87,7 @@ def tap_vid(
         J_k = \frac{\sum E v v' [e < k]}{\sum E v + \sum E v' (\neg v \lor e \ge k)} \qquad
         OA = \frac{\sum E [v = v']}{\sum E}
 
-    A point that is seen in truth and estimate but too far off counts twice against :math:`J_k`, as in the official code.
+    A point that is seen in truth and estimate but too far off counts twice against :math:`J_k`, as officially.
     TAP-Vid scores at 256 x 256 pixels; that is up to the caller.
 
     Args:
@@ -219,7 +219,7 @@ def correct_keypoints(pred: Tensor, target: Tensor, alphas: Tensor) -> tuple[Ten
 
 
 def correct_transfers(distances: Tensor, visible: Tensor, areas: Tensor) -> tuple[Tensor, Tensor]:
-    """Joints that are found after the first frame, by BADJA's rule: nearer than 0.2 times the root of the animal's area.
+    """Joints that are found after the first frame, by BADJA's rule: nearer than 0.2 of the root of the animal's area.
 
     Args:
         distances: ``(T, N)`` in pixels, at 320 x 512 in the published figures.
