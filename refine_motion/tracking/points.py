@@ -1,0 +1,142 @@
+"""Which points are tracked: a grid, corners, or those of a file."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from refine_motion.errors import ConfigError
+
+_NEEDED, _ALLOWED = ("frame", "x", "y"), ("point", "frame", "x", "y")
+# Corners are at least this share of the frame's root area apart, halved until there are enough of them.
+_APART = 0.5
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points to track.
+
+    Attributes:
+        queries: ``(N, 3)`` frame, x, y in pixels.
+        names: of each.
+    """
+
+    queries: Tensor
+    names: list[str]
+
+
+def grid_points(size: tuple[int, int], count: int, frame: int = 0) -> Points:
+    """Points spread evenly over a frame, in rows and columns, half a step from its edges.
+
+    Args:
+        size: ``(H, W)`` of the frames.
+        count: about how many, at least 1.
+        frame: in which they are.
+
+    Raises:
+        ConfigError: there is to be none.
+    """
+    _check_count(count)
+    height, width = size
+    rows = max(1, round(math.sqrt(count * height / width)))
+    columns = max(1, round(count / rows))
+    x = (torch.arange(columns) + 0.5) * width / columns - 0.5
+    y = (torch.arange(rows) + 0.5) * height / rows - 0.5
+    grid = torch.cartesian_prod(y, x).view(-1, 2).flip(-1)
+    return _numbered(grid, frame)
+
+
+def corner_points(image: Tensor, count: int, frame: int = 0) -> Points:
+    """The strongest corners of a frame that are not close together (Shi and Tomasi, CVPR 1994).
+
+    Args:
+        image: ``(3, H, W)`` uint8 RGB.
+        count: how many at most, at least 1.
+        frame: its number.
+
+    Raises:
+        ConfigError: there is to be none, or the frame is plain.
+    """
+    from kornia.feature import gftt_response
+
+    _check_count(count)
+    height, width = image.shape[-2:]
+    grey = image.float().mean(dim=0)[None, None] / 255
+    strength = gftt_response(grey)[0, 0].flatten()
+    order = strength.argsort(descending=True)
+    order = order[strength[order] > 1e-6 * strength.max().clamp(min=1e-12)]
+    if not len(order):
+        raise ConfigError(f"frame {frame} has no corner to track; try --points grid")
+    places = torch.stack((order % width, order // width), dim=1)
+    apart = max(1.0, _APART * math.sqrt(height * width / count))
+    while len(chosen := _spread(places, apart, count)) < count and apart > 1:
+        apart = max(1.0, apart / 2)
+    return _numbered(chosen.float(), frame)
+
+
+def _spread(places: Tensor, apart: float, count: int) -> Tensor:
+    """The first places, each at least so far from those before it."""
+    left = places.float()
+    chosen: list[Tensor] = []
+    while len(left) and len(chosen) < count:
+        first = left[0]
+        chosen.append(first)
+        left = left[(left - first).square().sum(dim=1) >= apart**2]
+    return torch.stack(chosen)
+
+
+def read_points(path: str | Path) -> Points:
+    """Points of a CSV file with the columns ``frame``, ``x``, ``y`` and, where they have names, ``point``.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ConfigError: it cannot be read, holds no point, lacks a column, has one that is not known, or a value that is no
+            number.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="") as file:
+            rows = csv.DictReader(file)
+            columns = [name.strip() for name in rows.fieldnames or ()]
+            unknown = [name for name in columns if name not in _ALLOWED]
+            missing = [name for name in _NEEDED if name not in columns]
+            if unknown or missing:
+                wrong = f"unknown columns {', '.join(unknown)}" if unknown else f"no column {', '.join(missing)}"
+                raise ConfigError(f"{path}: {wrong}; a file of points has frame, x, y and, if you like, point")
+            rows.fieldnames = columns
+            entries = list(rows)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: cannot be read as a CSV file ({reason})") from error
+    if not entries:
+        raise ConfigError(f"{path}: holds no point; write a line frame,x,y for each")
+    queries = [[_value(path, line, row, name) for name in _NEEDED] for line, row in enumerate(entries, start=2)]
+    return Points(torch.tensor(queries), [row.get("point") or str(number) for number, row in enumerate(entries)])
+
+
+def _value(path: Path, line: int, row: dict[str, str], name: str) -> float:
+    try:
+        value = float(row[name])
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value) or (name == "frame" and value != int(value)):
+        kind = "a frame number" if name == "frame" else "a number"
+        raise ConfigError(f"{path}: line {line}: {name} is {row[name]!r}, not {kind}")
+    return value
+
+
+def _numbered(xy: Tensor, frame: int) -> Points:
+    queries = torch.cat((torch.full((len(xy), 1), float(frame)), xy), dim=1)
+    return Points(queries, [str(number) for number in range(len(xy))])
+
+
+def _check_count(count: int) -> None:
+    if count < 1:
+        raise ConfigError(f"--count {count}: at least 1 point is needed")
