@@ -103,37 +103,17 @@ def model_card(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], se
     """
     made = facts["settings"]
     parameters = f"{weights.stat().st_size / 1e6:.1f} MB, float16"
-    stages = [
-        f"| {stage['start']} | {stage['batch_size'] * made['processes']} | {stage['size'][0]}x{stage['size'][1]} | "
-        f"{stage['max_speed']:g} px | {stage['iters']} |"
-        for stage in made["stages"]
-    ]
     height, width = settings.size
     sections = [
         f"# {made['network']}, pre-trained on procedural scenes",
         f"`{weights.name}` ({parameters}): weights of {made['network']} (RAFT, Teed and Deng, ECCV 2020, arXiv "
         "2003.12039; the code is this project's own) for dense optical flow between two frames, trained from nothing "
         "by this project. They load into the float32 model.",
-        "## Training",
-        f"Data: an endless stream of procedural image pairs with exact flow (domain `{made['domain']}` of "
-        "`refine_motion/benchmarks/synthetic/`), every sample a new scene, none used twice. Nothing was downloaded: no "
-        "real image, no data set and no weights of others went in.",
-        f"    {facts['command']}",
-        _table(
-            ("", ""),
-            [
-                ("seed", made["seed"]),
-                ("optimiser steps", facts["steps"]),
-                ("samples seen", facts["samples"]),
-                ("hours", facts["hours"]),
-                ("hardware", "; then ".join(facts["hardware"])),
-                ("finished", facts["date"]),
-                ("optimiser", f"AdamW, one cycle to {made['learning_rate']:g}, {made['precision']}"),
-                ("loss", "RAFT's sequence loss over all pixels, those hidden in the second frame included"),
-                ("augmentation", "RAFT's colours, mirroring and erased rectangles" if made["augment"] else "none"),
-            ],
+        *training_section(
+            facts,
+            "RAFT's sequence loss over all pixels, those hidden in the second frame included",
+            "RAFT's colours, mirroring and erased rectangles" if made["augment"] else "none",
         ),
-        "\n".join(["| from step | batch | size | `max_speed` | iterations |", "|---|---|---|---|---|", *stages]),
         "## Metrics",
         "Mean end-point error in pixels over all pixels with known truth, hidden ones included, at "
         f"{settings.iters} iterations, of the file as saved; zero flow says that nothing moves. Procedural: "
@@ -155,14 +135,53 @@ def model_card(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], se
     return "\n\n".join(sections) + "\n"
 
 
+def training_section(facts: dict[str, Any], loss: str, augmentation: str) -> list[str]:
+    """How a model was trained, as Markdown: its command, its settings and its stages.
+
+    Args:
+        facts: how it came about, from its header.
+        loss: in words.
+        augmentation: in words.
+    """
+    made = facts["settings"]
+    stages = [
+        f"| {stage['start']} | {stage['batch_size'] * made['processes']} | {stage['size'][0]}x{stage['size'][1]} | "
+        f"{stage['max_speed']:g} px | {stage['iters']} |"
+        for stage in made["stages"]
+    ]
+    return [
+        "## Training",
+        f"Data: an endless stream of procedural samples with exact motion (domain `{made['domain']}` of "
+        "`refine_motion/benchmarks/synthetic/`), every sample a new scene, none used twice. Nothing was downloaded: no "
+        "real image, no data set and no weights of others went in.",
+        f"    {facts['command']}",
+        table(
+            ("", ""),
+            [
+                ("seed", made["seed"]),
+                ("optimiser steps", facts["steps"]),
+                ("samples seen", facts["samples"]),
+                ("hours", facts["hours"]),
+                ("hardware", "; then ".join(facts["hardware"])),
+                ("finished", facts["date"]),
+                ("optimiser", f"AdamW, one cycle to {made['learning_rate']:g}, {made['precision']}"),
+                ("loss", loss),
+                ("augmentation", augmentation),
+            ],
+        ),
+        "\n".join(["| from step | batch | size | `max_speed` | iterations |", "|---|---|---|---|---|", *stages]),
+    ]
+
+
 def _metrics(rows: Sequence[tuple[str, dict[str, float]]]) -> str:
     cells = [
         (name, row["pairs"], *(f"{row[key]:.3f}" for key in ("epe", "zero_epe", "ratio")), row.get("fastest", ""))
         for name, row in rows
     ]
-    return _table(("pairs of", "n", "EPE", "EPE of zero flow", "ratio", "fastest"), cells)
+    return table(("pairs of", "n", "EPE", "EPE of zero flow", "ratio", "fastest"), cells)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table as Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

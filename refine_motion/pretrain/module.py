@@ -1,4 +1,4 @@
-"""Training on true flow, where it exists: a model from its initial weights (RAFT, arXiv 2003.12039).
+"""Training on true motion, where it exists: a model of flow or of tracks from its initial weights.
 
 Kornia is imported by the first augmented batch, so that a GPU machine without it, decord or the parser of configuration
 files can train.
@@ -16,27 +16,26 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from refine_motion.errors import ConfigError, TrainingError
-from refine_motion.metrics.flow import EndPointError
-from refine_motion.models.registry import build_flow_model
+from refine_motion.models.registry import build_model
 from refine_motion.pretrain.erase import erase
 from refine_motion.pretrain.hardware import hardware
-from refine_motion.refine.losses import sequence_loss
+from refine_motion.pretrain.tasks import FlowTask, task_of
 from refine_motion.refine.schedule import one_cycle
 
-GAMMA = 0.8
 WEIGHT_DECAY = 1e-5
 WARMUP = 0.05
 NOTE = "pretraining"
 
 
 class PretrainModule(LightningModule):
-    """A flow model that starts from its initial weights and learns from true flow by RAFT's published recipe.
+    """A model that starts from its initial weights and learns from true flow or tracks by its published recipe.
 
     Args:
         network: registered model name.
         iters: iterations in validation, and in training where the batch does not say (``iters``).
         learning_rate: peak of the one-cycle schedule.
-        augment: RAFT's changes of colour, mirroring and erased rectangles, drawn per sample from the batch's ``seed``.
+        augment: RAFT's changes of colour, mirroring and erased rectangles, drawn per sample from the batch's ``seed``;
+            for flow alone.
 
     Attributes:
         settings: what the training depends on here, as JSON can hold it.
@@ -55,8 +54,10 @@ class PretrainModule(LightningModule):
             )
         self.settings = {"network": network, "iters": iters, "learning_rate": learning_rate, "augment": augment}
         self.iters, self.learning_rate, self.augment = iters, learning_rate, augment
-        self.model = build_flow_model(network)
-        self.epe, self.zero_epe = EndPointError(), EndPointError()
+        self.model = build_model(network)
+        self.task = task_of(self.model)
+        if augment and not isinstance(self.task, FlowTask):
+            raise ConfigError(f"model.augment must be false for {network!r}: pairs alone are augmented")
         self.note: dict[str, Any] = {"seconds": 0.0, "hardware": []}
         self._before = 0.0
         self._since: float | None = None
@@ -101,17 +102,14 @@ class PretrainModule(LightningModule):
         return batch | {"image_a": a, "image_b": erase(b, seeds), "flow": flow, "valid": valid}
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Loss of a batch over all pixels; those that are hidden in the second image have true flow too.
+        """Loss of a batch.
 
         Args:
-            batch: ``image_a`` and ``image_b`` ``(B, 3, H, W)``, 0..255, ``flow`` ``(B, 2, H, W)`` in pixels, and
-                ``iters`` where the model's own number is not meant.
+            batch: what the data module gives; ``iters`` where the model's own number is not meant.
             batch_idx: not used.
         """
-        flows = self.model.flow_sequence(batch["image_a"], batch["image_b"], batch.get("iters", self.iters))
-        truth = batch["flow"]
-        loss = sequence_loss(flows, truth, torch.ones_like(truth[:, :1]), GAMMA)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(truth), sync_dist=True)
+        loss = self.task.loss(batch, batch.get("iters", self.iters))
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["number"]), sync_dist=True)
         return loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -132,20 +130,17 @@ class PretrainModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count anew."""
-        self.epe.reset()
-        self.zero_epe.reset()
+        self.task.reset()
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Held-out pairs, not augmented."""
-        truth = batch["flow"]
-        self.epe.update(self.model.flow(batch["image_a"], batch["image_b"], self.iters), truth)
-        self.zero_epe.update(torch.zeros_like(truth), truth)
+        """Held-out samples, not augmented."""
+        self.task.update(batch, self.iters)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the end-point error over all held-out pixels, that of zero flow, both in pixels, and their ratio."""
-        epe, zero = self.epe.compute(), self.zero_epe.compute()
-        values = {"val/epe": epe, "val/zero_epe": zero, "val/ratio": epe / zero}
-        self.log_dict(values, prog_bar=True, sync_dist=True)
+        """Log what the task measures."""
+        self.log_dict(
+            {f"val/{name}": value for name, value in self.task.compute().items()}, prog_bar=True, sync_dist=True
+        )
 
     def configure_optimizers(self) -> Any:
         """AdamW under a one-cycle schedule with linear ramps, as published.

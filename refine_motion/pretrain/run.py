@@ -16,14 +16,17 @@ from lightning.pytorch.loggers import CSVLogger
 
 from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.files import replacing
-from refine_motion.models.load import load_flow_model
+from refine_motion.models.load import load_model
 from refine_motion.models.weights import read_facts, write_state
-from refine_motion.pretrain.card import CardSettings, measure, model_card
+from refine_motion.pretrain import card as flow_card
+from refine_motion.pretrain import track_card
+from refine_motion.pretrain.card import CardSettings
 from refine_motion.pretrain.checkpoint import PieceCheckpoint, find_checkpoint
 from refine_motion.pretrain.datamodule import PretrainDataModule
 from refine_motion.pretrain.facts import facts_of
 from refine_motion.pretrain.module import PretrainModule
 from refine_motion.pretrain.stream import Stage
+from refine_motion.pretrain.tasks import TrackTask
 from refine_motion.refine.report import report
 
 CHECKPOINTS = "checkpoints"
@@ -43,7 +46,7 @@ class PretrainResult:
     Attributes:
         steps: optimiser steps so far, those of earlier pieces included.
         weights: the finished weights, float16; ``None`` while steps are missing.
-        metrics: end-point errors as in ``metrics.json``; empty while steps are missing.
+        metrics: as in ``metrics.json``; empty while steps are missing.
     """
 
     steps: int
@@ -100,9 +103,10 @@ def pretrain_once(
         _say(f"finished already: {weights}; measuring it anew")
     trainer.strategy.barrier()
     # By every process alike, since metrics wait for those of the others.
-    metrics = measure(load_flow_model(None, weights).to(trainer.strategy.root_device), card)
+    model, kind = load_model(None, weights).to(trainer.strategy.root_device), _card_of(module)
+    metrics = kind.measure(model, card)
     if trainer.is_global_zero:
-        _write(weights, facts, metrics, card)
+        _write(weights, facts, metrics, kind.model_card(weights, facts, metrics, card))
     return PretrainResult(trainer.max_steps, weights, metrics)
 
 
@@ -170,6 +174,11 @@ def pretrain(
     return pretrain_once(trainer, module, stream, out, card, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
 
 
+def _card_of(module: PretrainModule) -> Any:
+    """What measures the model and describes it."""
+    return track_card if isinstance(module.task, TrackTask) else flow_card
+
+
 def _settings(trainer: Trainer, module: PretrainModule, data: PretrainDataModule) -> dict[str, Any]:
     """Everything that the weights depend on; where scenes are rendered, and by how many processes, is not."""
     settings = {
@@ -205,13 +214,13 @@ def _save(module: PretrainModule, weights: Path, facts: dict[str, Any]) -> None:
     write_state(state, weights, {"model": module.model.name, "facts": facts})
 
 
-def _write(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], card: CardSettings) -> None:
+def _write(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], card: str) -> None:
     """Put what was measured beside the weights."""
     folder = weights.parent
     with replacing(folder / "metrics.json") as partial:
         partial.write_text(json.dumps({"facts": facts, **metrics}, indent=1) + "\n", encoding="utf-8")
     with replacing(folder / "MODEL_CARD.md") as partial:
-        partial.write_text(model_card(weights, facts, metrics, card), encoding="utf-8")
+        partial.write_text(card, encoding="utf-8")
     _say(f"weights: {weights}\nmodel card: {folder / 'MODEL_CARD.md'}")
 
 

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
-from refine_motion.benchmarks.synthetic.stream import FlowPairs
 from refine_motion.errors import ConfigError
 
 ENDLESS = 2**40
@@ -81,16 +80,22 @@ class StepBatches(Dataset[dict[str, Any]]):
 
     Args:
         stages: as :func:`check_stages` wants them.
-        seed: of scenes and augmentation.
-        domain: of the procedural worlds.
-        device: where scenes are rendered.
+        seed: of augmentation.
+        source: the samples of a stage, without end.
         processes: number of training processes.
         rank: number of this one.
     """
 
-    def __init__(self, stages: Sequence[Stage], seed: int, domain: str, device: str, processes: int = 1, rank: int = 0):
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        seed: int,
+        source: Callable[[Stage], Dataset[dict[str, Tensor]]],
+        processes: int = 1,
+        rank: int = 0,
+    ):
         self.stages, self.seed, self.processes, self.rank = list(stages), seed, processes, rank
-        self.pairs = [FlowPairs(ENDLESS, s.size, s.max_speed, seed, domain, device) for s in stages]
+        self.sources = [source(stage) for stage in stages]
 
     def __len__(self) -> int:
         return ENDLESS
@@ -99,7 +104,7 @@ class StepBatches(Dataset[dict[str, Any]]):
         """The batch of one step of this process.
 
         Returns:
-            What :class:`FlowPairs` gives, stacked; ``seed`` and ``number`` ``(B,)`` int64 of each sample; ``iters`` of
+            What the source gives, stacked; ``seed`` and ``number`` ``(B,)`` int64 of each sample; ``iters`` of
             the stage.
         """
         place = max(n for n, stage in enumerate(self.stages) if stage.start <= step)
@@ -108,7 +113,7 @@ class StepBatches(Dataset[dict[str, Any]]):
         numbers = [first + self.processes * n for n in range(stage.batch_size)]
         seeds = [sample_seed(self.seed, number) for number in numbers]
         return {
-            **stack([self.pairs[place][number] for number in numbers]),
+            **stack([self.sources[place][number] for number in numbers]),
             "number": torch.tensor(numbers),
             "seed": torch.tensor(seeds),
             "iters": stage.iters,

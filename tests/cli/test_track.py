@@ -29,7 +29,9 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_grid_by_linked_flow(video: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_grid_by_linked_flow(
+    video: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "t.csv"
     assert main(["track", str(video), "--weights", str(untrained), "--count", "12", "--out", str(out)]) == 0
     found = rows(out)

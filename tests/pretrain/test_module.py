@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
 
+from refine_motion.benchmarks.synthetic.stream import FlowPairs
 from refine_motion.errors import ConfigError, TrainingError
 from refine_motion.pretrain.datamodule import PretrainDataModule
 from refine_motion.pretrain.module import PretrainModule
@@ -18,7 +19,7 @@ STAGES = [Stage(0, (64, 64), 2, 6.0, 1)]
 
 
 def batch() -> dict[str, Any]:
-    return StepBatches(STAGES, 0, "source", "cpu")[0]
+    return StepBatches(STAGES, 0, lambda stage: FlowPairs(2, stage.size, stage.max_speed))[0]
 
 
 def silent(module: PretrainModule, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

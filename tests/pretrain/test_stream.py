@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from refine_motion.benchmarks.synthetic.stream import FlowPairs
 from refine_motion.errors import ConfigError
 from refine_motion.pretrain.datamodule import HELD_OUT_SEED, PretrainDataModule
 from refine_motion.pretrain.stream import Stage, StepBatches, check_stages, samples_before
@@ -14,8 +15,14 @@ DOMAIN = "particles"
 STAGES = [Stage(0, (64, 64), 3, 6.0, 2), Stage(2, (64, 72), 2, 9.0, 4)]
 
 
+def made(seed: int, processes: int = 1, rank: int = 0) -> StepBatches:
+    return StepBatches(
+        STAGES, seed, lambda stage: FlowPairs(100, stage.size, stage.max_speed, seed, DOMAIN), processes, rank
+    )
+
+
 def numbers(processes: int = 1, rank: int = 0, steps: int = 4) -> list[list[int]]:
-    batches = StepBatches(STAGES, 0, DOMAIN, "cpu", processes, rank)
+    batches = made(0, processes, rank)
     return [batches[step]["number"].tolist() for step in range(steps)]
 
 
@@ -35,14 +42,14 @@ def test_processes_share_them() -> None:
 
 
 def test_a_batch_is_of_its_stage() -> None:
-    batches = StepBatches(STAGES, 0, DOMAIN, "cpu")
+    batches = made(0)
     first, last = batches[1], batches[2]
     assert (first["image_a"].shape, first["iters"]) == ((3, 3, 64, 64), 2)
     assert (last["flow"].shape, last["valid"].shape, last["iters"]) == ((2, 2, 64, 72), (2, 1, 64, 72), 4)
     assert len({*first["seed"].tolist(), *last["seed"].tolist()}) == 5
     assert not torch.equal(first["image_a"][0], first["image_a"][1])
-    again = StepBatches(STAGES, 0, DOMAIN, "cpu")[2]
-    other = StepBatches(STAGES, 1, DOMAIN, "cpu")[2]
+    again = made(0)[2]
+    other = made(1)[2]
     for key in ("image_a", "image_b", "flow", "seed"):
         assert torch.equal(again[key], last[key])
         assert not torch.equal(other[key], last[key])
@@ -60,7 +67,7 @@ def test_held_out_pairs_are_others_and_are_kept() -> None:
     held = list(data.val_dataloader())
     assert [len(batch["flow"]) for batch in held] == [2, 1]
     assert held[0]["flow"].shape[-2:] == (64, 72)
-    trained = StepBatches(STAGES, 0, DOMAIN, "cpu")[2]["image_a"]
+    trained = made(0)[2]["image_a"]
     assert not any(torch.equal(held[0]["image_a"][n], trained[m]) for n in range(2) for m in range(2))
     kept = data._kept
     data.val_dataloader()

@@ -1,4 +1,4 @@
-"""Training pairs with exact flow, made on the fly."""
+"""Training pairs with exact flow, and clips with exact tracks, made on the fly."""
 
 from __future__ import annotations
 
@@ -62,3 +62,62 @@ class FlowPairs(Dataset[dict[str, Tensor]]):
         scene = random_scene(seed, self.size, self.max_speed, name=self.domain, device=self.device)
         flow, visible = scene.flow(0, 1)
         return {"image_a": scene.render(0), "image_b": scene.render(1), "flow": flow, "valid": visible[None]}
+
+
+class TrackClips(Dataset[dict[str, Tensor]]):
+    """A map-style dataset of clips with tracks, a new scene at every index, as :class:`FlowPairs`.
+
+    Args:
+        length: number of clips in an epoch.
+        size: height and width in pixels.
+        frames: of a clip.
+        points: that are followed in each, from places of the first frame that are drawn evenly.
+        max_speed: no pixel moves farther from one frame to the next, in pixels; None takes the domain's bound.
+        seed: any integer.
+        domain: name in :data:`refine_motion.benchmarks.synthetic.domains.DOMAINS`.
+        device: where clips are made and stay.
+
+    Raises:
+        ConfigError: there is no such domain.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        size: tuple[int, int],
+        frames: int,
+        points: int,
+        max_speed: float | None = None,
+        seed: int = 0,
+        domain: str = "source",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.length, self.size, self.frames, self.points = length, size, frames, points
+        self.max_speed, self.seed, self.device = max_speed, seed, device
+        self.domain = find_domain(domain).name
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One clip.
+
+        Returns:
+            ``frames`` ``(T, 3, H, W)`` uint8, RGB; ``xy`` ``(T, N, 2)`` float32 in pixels, exact everywhere, also where
+            the point is hidden or outside; ``visible`` ``(T, N)`` bool.
+
+        Raises:
+            IndexError: ``index`` is not in ``0..length - 1``.
+        """
+        if not 0 <= index < self.length:
+            raise IndexError(f"index {index} is outside of 0..{self.length - 1}")
+        random = generator(3, self.seed, index)
+        scene = random_scene(
+            random.initial_seed(), self.size, self.max_speed, name=self.domain, device=self.device, frames=self.frames
+        )
+        height, width = self.size
+        places = torch.rand(self.points, 2, generator=random, dtype=torch.float64)
+        queries = torch.cat((torch.zeros(self.points, 1), places * torch.tensor([width - 1, height - 1])), dim=1)
+        tracks = scene.tracks(queries, range(self.frames))
+        frames = torch.stack([scene.render(t) for t in range(self.frames)])
+        return {"frames": frames, "xy": tracks.xy, "visible": tracks.visible}

@@ -1,0 +1,159 @@
+"""What a model is pre-trained to do: its loss on true motion, and what validation measures."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from refine_motion.errors import ConfigError
+from refine_motion.metrics.flow import EndPointError
+from refine_motion.metrics.tracks import TapVid
+from refine_motion.models.base import FlowModel, MotionModel
+from refine_motion.models.pips import Pips
+from refine_motion.refine.losses import sequence_loss
+from refine_motion.refine.track_losses import score_map_loss, track_sequence_loss, visibility_loss
+
+GAMMA = 0.8
+# Weight of the visibility loss in PIPs' pre-training.
+_VISIBILITY = 10.0
+
+
+class Task(nn.Module):
+    """One of them, for one model.
+
+    Args:
+        model: that is trained; it belongs to the training, not to this module.
+    """
+
+    def __init__(self, model: MotionModel):
+        super().__init__()
+        # In a tuple, lest its parameters be registered twice.
+        self._model = (model,)
+
+    @abstractmethod
+    def loss(self, batch: dict[str, Any], iters: int) -> Tensor:
+        """Loss of a batch, a scalar."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Begin to measure anew."""
+
+    @abstractmethod
+    def update(self, batch: dict[str, Any], iters: int) -> None:
+        """Take in a batch of held-out samples."""
+
+    @abstractmethod
+    def compute(self) -> dict[str, Tensor]:
+        """What was measured, by name."""
+
+
+class FlowTask(Task):
+    """RAFT's sequence loss over all pixels (arXiv 2003.12039): those hidden in the second image have true flow too.
+
+    Batches hold ``image_a`` and ``image_b`` ``(B, 3, H, W)``, 0..255, and ``flow`` ``(B, 2, H, W)`` in pixels.
+    """
+
+    def __init__(self, model: FlowModel):
+        super().__init__(model)
+        self.epe, self.zero_epe = EndPointError(), EndPointError()
+
+    @property
+    def model(self) -> FlowModel:
+        """The model that is trained."""
+        (model,) = self._model
+        assert isinstance(model, FlowModel)
+        return model
+
+    def loss(self, batch: dict[str, Any], iters: int) -> Tensor:
+        """See :meth:`Task.loss`; in pixels."""
+        flows = self.model.flow_sequence(batch["image_a"], batch["image_b"], iters)
+        truth = batch["flow"]
+        return sequence_loss(flows, truth, torch.ones_like(truth[:, :1]), GAMMA)
+
+    def reset(self) -> None:
+        """See :meth:`Task.reset`."""
+        self.epe.reset()
+        self.zero_epe.reset()
+
+    def update(self, batch: dict[str, Any], iters: int) -> None:
+        """See :meth:`Task.update`."""
+        truth = batch["flow"]
+        self.epe.update(self.model.flow(batch["image_a"], batch["image_b"], iters), truth)
+        self.zero_epe.update(torch.zeros_like(truth), truth)
+
+    def compute(self) -> dict[str, Tensor]:
+        """End-point error over all held-out pixels, that of zero flow, both in pixels, and their ratio."""
+        epe, zero = self.epe.compute(), self.zero_epe.compute()
+        return {"epe": epe, "zero_epe": zero, "ratio": epe / zero}
+
+
+class TrackTask(Task):
+    """PIPs' losses (arXiv 2204.04153): places in every iteration, visibility, and score maps before each iteration.
+
+    Batches hold ``frames`` ``(B, S, 3, H, W)``, 0..255, ``xy`` ``(B, S, N, 2)`` in pixels, ``visible`` ``(B, S, N)``;
+    the points are given in the first frame.
+    """
+
+    def __init__(self, model: Pips):
+        super().__init__(model)
+        self.found, self.still = TapVid("first"), TapVid("first")
+
+    @property
+    def model(self) -> Pips:
+        """The model that is trained."""
+        (model,) = self._model
+        assert isinstance(model, Pips)
+        return model
+
+    def _maps(self, frames: Tensor) -> Tensor:
+        return self.model.encode(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+    def loss(self, batch: dict[str, Any], iters: int) -> Tensor:
+        """See :meth:`Task.loss`."""
+        xy, visible = batch["xy"], batch["visible"].float()
+        found = self.model.predict(self._maps(batch["frames"]), xy[:, 0], iters, locked=False, score_maps=True)
+        with torch.autocast(xy.device.type, enabled=False):
+            known = torch.ones_like(visible)
+            places = track_sequence_loss(found.coords, xy, known, GAMMA)
+            seen = visibility_loss(found.visibility.float(), visible, known)
+            maps = [scores.float() for scores in found.score_maps]
+            return places + _VISIBILITY * seen + score_map_loss(maps, xy / self.model.stride, visible, known)
+
+    def reset(self) -> None:
+        """See :meth:`Task.reset`."""
+        self.found.reset()
+        self.still.reset()
+
+    @torch.no_grad()
+    def update(self, batch: dict[str, Any], iters: int) -> None:
+        """See :meth:`Task.update`."""
+        maps = self._maps(batch["frames"])
+        predicted = self.model.predict(maps, batch["xy"][:, 0], iters)
+        for places, logits, xy, visible in zip(
+            predicted.coords[-1].float(), predicted.visibility, batch["xy"], batch["visible"], strict=True
+        ):
+            frames = torch.zeros(xy.shape[1], device=xy.device)
+            self.found.update(places, logits > 0, xy, visible, frames)
+            self.still.update(xy[:1].expand_as(xy), torch.ones_like(visible), xy, visible, frames)
+
+    def compute(self) -> dict[str, Tensor]:
+        """TAP-Vid's scores in pixels of the clips: ``delta_avg``, ``aj`` and ``oa``; delta_avg of no motion."""
+        found = {name: value.float() for name, value in self.found.compute().items()}
+        still = self.still.compute()["delta_avg"].float()
+        return {"delta_avg": found["delta_avg"], "aj": found["aj"], "oa": found["oa"], "still_delta_avg": still}
+
+
+def task_of(model: MotionModel) -> Task:
+    """What a model is trained to do.
+
+    Raises:
+        ConfigError: nothing here trains such a model.
+    """
+    if isinstance(model, FlowModel):
+        return FlowTask(model)
+    if isinstance(model, Pips):
+        return TrackTask(model)
+    raise ConfigError(f"{model.name!r} cannot be pre-trained here: it is neither a flow model nor a PIPs")
