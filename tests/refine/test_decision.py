@@ -11,7 +11,7 @@ from refine_motion.refine.decision import LEAST_GAIN, Decision, Guard, Trial, de
 from refine_motion.refine.gain import Gain
 
 GOOD = Gain(0.2, 0.1, 0.3)
-NOISE = Gain(0.02, -0.01, 0.05)
+NOISE = Gain(0.06, -0.01, 0.13)
 WORSE = Gain(-0.2, -0.3, -0.1)
 TOLERANCE = math.log(1.01)
 
@@ -32,7 +32,8 @@ def test_a_candidate_that_is_better_beyond_noise_is_taken() -> None:
     ("gain", "census", "why"),
     [
         (WORSE, WORSE, "not better beyond noise"),
-        (Gain(LEAST_GAIN / 2, LEAST_GAIN / 4, LEAST_GAIN), NOISE, "not better beyond noise"),
+        (Gain(LEAST_GAIN / 2, -LEAST_GAIN, LEAST_GAIN), NOISE, "not better beyond noise"),
+        (Gain(LEAST_GAIN / 2, LEAST_GAIN / 4, LEAST_GAIN), NOISE, "estimate of 2.5 % only, 90 % interval 1.2 to 4.9 %"),
         (GOOD, WORSE, "census"),
         (NOISE, WORSE, "census"),
         (GOOD, Gain(-0.1, -0.2, -1e-6), "census"),
