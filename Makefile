@@ -8,10 +8,10 @@ SEED   ?= 0
 FULL   ?=
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow real bench ablation demo domains lint types clean help
+.PHONY: install test slow real real-tracks bench ablation demo domains lint types clean help
 
 help:
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
 
 install: $(VENV)/.installed ## create the virtual environment and install the project with its developer tools
 
@@ -30,7 +30,11 @@ slow: install ## the tests that take minutes: labelling and training killed at r
 
 real: install ## refine the real RAFT-small on real videos and print its error before and after (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
-	REFINE_MOTION_SEED=$(SEED) $(BIN)/python -m pytest -m real_run -s
+	REFINE_MOTION_SEED=$(SEED) $(BIN)/python -m pytest -m real_run -s tests/real/test_refine_flow.py
+
+real-tracks: install ## track a bear's joints by the real RAFT-small: table and overlay in runs/real_tracks (needs REFINE_MOTION_SHARED)
+	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real-tracks: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
+	$(BIN)/python -m pytest -m real_run -s tests/real/test_tracks.py
 
 bench: install ## measure speed, memory and size against what they are compared with, into runs/bench (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make bench: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }

@@ -13,6 +13,7 @@ from tests.bench import (
     long_video,
     rendering,
     stored_bytes,
+    tracks,
     training_step,
 )
 from tests.bench.runner import Measurement
@@ -26,6 +27,7 @@ MEASUREMENTS = {
     "data_module": Measurement(data_module.measure, 45),
     "correlation": Measurement(correlation.measure, 160),
     "long_video": Measurement(long_video.measure, 45),
+    "tracks": Measurement(tracks.measure, 150, material=False),
     "rendering": Measurement(rendering.measure, 40, material=False),
     "bf16_epe": Measurement(bf16_epe.measure, 5),
     "gpu": Measurement(gpu.measure, 60),

@@ -47,14 +47,14 @@ def label_video(device: str, count: int) -> int:
     """Write a video, label it, and return the peak resident memory in bytes."""
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "long.mp4"
-        write_video(video, _moving_texture(count), fps=25)
+        write_video(video, moving_texture(count), fps=25)
         settings = LabelSettings(iters=1)
         accelerator = "gpu" if device == "cuda" else "cpu"
         label(video, "raft_small", weights(), Path(folder) / "labels", settings, accelerator, num_workers=0)
     return peak_rss()
 
 
-def _moving_texture(count: int) -> Iterator[Tensor]:
+def moving_texture(count: int) -> Iterator[Tensor]:
     """Frames ``(3, H, W)`` uint8: a window that wanders over a random picture."""
     height, width = _SIZE
     picture = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
