@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from refine_motion.errors import ConfigError
 from refine_motion.models.load import load_track_model
 from refine_motion.tracking.files import check_format
 from refine_motion.tracking.run import choose_points, open_single, summary, track_video, write_overlay
@@ -25,7 +27,9 @@ def main(args: list[str]) -> int:
         RefineMotionError: an error that the user can mend; the caller prints it.
     """
     options = _parser().parse_args(args)
+    picture = options.out.with_suffix(".mp4") if options.overlay else None
     check_format(options.out)
+    _check_kept([options.out, picture], [options.video, options.points])
     model = load_track_model(options.model, options.weights)
     if torch.cuda.is_available():
         model.cuda()
@@ -33,11 +37,21 @@ def main(args: list[str]) -> int:
     points = choose_points(info, options.points, options.count, options.frame)
     tracks = track_video(info, points, model, options.out)
     print(f"{options.out}: {summary(tracks, points)}")
-    if options.overlay:
-        picture = options.out.with_suffix(".mp4")
+    if picture is not None:
         write_overlay(info, tracks, points, picture, options.colour)
         print(f"{picture}: seen points are filled, hidden ones rings; colour by {options.colour}")
     return 0
+
+
+def _check_kept(written: Sequence[Path | None], read: Sequence[str]) -> None:
+    """Refuse to write over what is read.
+
+    Raises:
+        ConfigError: a file is both.
+    """
+    for path in filter(None, written):
+        if any(path.resolve() == Path(source).resolve() for source in read):
+            raise ConfigError(f"{path}: would be written over, and it is read here; give another --out")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,7 +1,8 @@
 """Track metrics as torchmetrics classes, over the pure functions of :mod:`.functional.tracks`.
 
 A video is one update, and the value is the plain mean over videos, as in all published benchmarks of tracks. States are
-float64 sums and counts on the CPU, so several processes give what one gives.
+float64 sums and counts, so several processes give what one gives; Apple's GPUs have no float64, so leave these metrics
+on the CPU there, where tracks are anyway.
 """
 
 from __future__ import annotations
@@ -187,7 +188,7 @@ class CorrectKeypoints(Metric):
 
     def update(self, pred: Tensor, target: Tensor) -> None:
         """Take in a clip: places ``(T, J, 2)`` in pixels, estimated and true."""
-        found, estimated = correct_keypoints(pred, target, torch.tensor(self.alphas, dtype=torch.float64))
+        found, estimated = correct_keypoints(pred, target, torch.tensor(self.alphas, device=pred.device))
         self.found += found.to(self.found.device)
         self.estimated += estimated.to(self.estimated.device)
 

@@ -10,6 +10,7 @@ from refine_motion.models.naming import RAFT_NAMINGS
 from refine_motion.models.raft import Raft
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import (
+    check_stride,
     check_weights,
     locate_weights,
     read_facts,
@@ -66,6 +67,7 @@ def export_weights(weights: str | Path, out: str | Path, keys: str = OWN, name: 
     state = read_weights(source)
     model = build_model(name if name is not None else recognise(state, weights))
     check_weights(model, state, weights)
+    check_stride(model, source)
     if keys != OWN and not isinstance(model, Raft):
         raise ConfigError(f"{keys} key names are known for RAFT only; export {model.name!r} with {OWN} ones")
     named = state if keys == OWN else RAFT_NAMINGS[keys](state)

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError, VideoError
 from refine_motion.models.base import FlowModel, FrameFeatures
-from refine_motion.models.track_base import Recorder, TrackModel, check_queries, numbered
+from refine_motion.models.track_base import Recorder, TrackModel, check_queries, check_shape, numbered
 from refine_motion.motion.confidence import confidence
 from refine_motion.motion.cycle import cycle_threshold
 from refine_motion.motion.grid import sample
 from refine_motion.types import Tracks
 
-# UnFlow's rule for what is consistent.
+# A way is verified by the unsquared rule of arXiv 2401.00850 with UnFlow's constants, five times its own.
 _ALPHA, _BETA = 0.01, 0.5
 # Frames of queries that are kept to be linked directly; with more of them, the first come first.
 _KEPT_QUERIES = 4
@@ -72,6 +72,7 @@ class LinkedFlow(TrackModel):
     @torch.no_grad()
     def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
         """See :meth:`TrackModel.follow`."""
+        check_shape(queries)
         run = _Links(self, queries)
         for number, frame in numbered(frames):
             if number == 0:

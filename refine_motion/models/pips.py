@@ -115,6 +115,15 @@ class Pips(TrackModel):
         parts = padded.split(1) if padded.device.type == "cpu" else (padded,)
         return torch.cat([self.fnet(part) for part in parts])
 
+    def pyramid(self, maps: Tensor) -> TargetPyramid:
+        """What windows are looked up in; all points of a window share one.
+
+        Args:
+            maps: ``(B, S, C, h, w)`` of :meth:`encode`.
+        """
+        maps = maps if maps.dtype == torch.float64 else maps.float()
+        return TargetPyramid(maps.flatten(0, 1), LEVELS, maps.dtype)
+
     def predict(
         self,
         maps: Tensor,
@@ -124,6 +133,7 @@ class Pips(TrackModel):
         init: Tensor | None = None,
         locked: bool = True,
         score_maps: bool = False,
+        pyramid: TargetPyramid | None = None,
     ) -> WindowPrediction:
         """Points through one window.
 
@@ -135,6 +145,7 @@ class Pips(TrackModel):
             init: ``(B, S, N, 2)`` places in pixels to start from; standing still when not given.
             locked: keep the points where they are in the first frame. The official training does not.
             score_maps: whether to make them too.
+            pyramid: of the maps, as of :meth:`pyramid`, where it is there already.
 
         Raises:
             ValueError: the window has another length than the model, or there is no iteration.
@@ -149,7 +160,7 @@ class Pips(TrackModel):
         with torch.autocast(maps.device.type, enabled=False):
             maps = maps if maps.dtype == torch.float64 else maps.float()
             xy = xy.to(maps.dtype)
-            pyramid = TargetPyramid(maps.flatten(0, 1), LEVELS, maps.dtype)
+            pyramid = self.pyramid(maps) if pyramid is None else pyramid
             start = (xy if init is None else init[:, 0].to(maps.dtype)) / self.stride
             if features is None:
                 features = sample_extrapolating(maps[:, 0], start)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError, VideoError
-from refine_motion.models.track_base import Recorder, check_queries, numbered
+from refine_motion.models.track_base import Recorder, check_queries, check_shape, numbered
 from refine_motion.motion.confidence import confidence
+from refine_motion.motion.on_demand import TargetPyramid
 from refine_motion.types import Tracks
 
 if TYPE_CHECKING:
@@ -47,12 +49,26 @@ def chain(model: Pips, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
         ConfigError: see :meth:`TrackModel.follow`.
         VideoError: see :meth:`TrackModel.follow`.
     """
+    check_shape(queries)
     run = _Chain(model, queries)
     for number, frame in numbered(frames):
         if number == 0:
             check_queries(queries, (frame.shape[-2], frame.shape[-1]))
         run.add(frame)
     return run.finish()
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Frames of one window.
+
+    Attributes:
+        maps: ``(1, S, C, h, w)``.
+        pyramid: of them.
+    """
+
+    maps: Tensor
+    pyramid: TargetPyramid
 
 
 class _Chain:
@@ -98,26 +114,31 @@ class _Chain:
 
     def _window(self, begin: int) -> None:
         """Lead on all points whose window begins in this frame."""
-        maps = torch.stack(list(self.maps))[None]
-        for points in torch.nonzero(self.begin == begin)[:, 0].split(self.model.chunk):
-            self._lead(points, begin, maps)
-
-    def _lead(self, points: Tensor, begin: int, maps: Tensor) -> None:
-        new = points[~self.known[points]]
-        start = self.xy[points]
-        features = None if len(new) == len(points) else self.features[points][None].to(self.device)
-        if 0 < len(new) < len(points):
-            # Some of the points are new in this frame.
-            for part in (new, points[self.known[points]]):
-                self._lead(part, begin, maps)
+        here = self.begin == begin
+        if not here.any():
             return
-        found = self.model.predict(maps, start[None].to(self.device), self.model.iters, features)
-        self.features[new], self.known[new] = found.features[0].cpu()[: len(new)], True
+        maps = torch.stack(list(self.maps))[None]
+        window = _Window(maps, self.model.pyramid(maps))
+        # Those that are new in this frame have no features yet.
+        for group in (here & ~self.known, here & self.known):
+            for points in torch.nonzero(group)[:, 0].split(self.model.chunk):
+                if len(points):
+                    self._lead(points, begin, window)
+
+    def _lead(self, points: Tensor, begin: int, window: _Window) -> None:
+        new = not self.known[points[0]]
+        start = self.xy[points][None].to(self.device)
+        features = None if new else self.features[points][None].to(self.device)
+        found = self.model.predict(window.maps, start, self.model.iters, features, pyramid=window.pyramid)
+        if new:
+            self.features[points], self.known[points] = found.features[0].cpu(), True
         places, seen = found.coords[-1][0].float().cpu(), found.visibility[0].float().sigmoid().cpu()
         steps = next_window(seen)
-        errors = self._verify(maps, places, steps)
+        # Beyond the end of the video the last frame is repeated: a step may lead there, but nothing counts there.
+        real = steps.clamp(max=len(self.record) - 1 - begin)
+        errors = self._verify(window, places, real)
         before = self._confidence(points)
-        self._account(points, errors, steps)
+        self._account(points, errors, real)
         after = self._confidence(points)
         for offset in range(self.length):
             within = offset <= steps
@@ -143,15 +164,16 @@ class _Chain:
     def _confidence(self, points: Tensor) -> Tensor:
         return confidence(self.squares[points].sqrt(), self.verified[points], self.frames[points])
 
-    def _verify(self, maps: Tensor, places: Tensor, steps: Tensor) -> Tensor:
+    def _verify(self, window: _Window, places: Tensor, steps: Tensor) -> Tensor:
         """Largest distance ``(K,)`` between the way there and the way back, over the frames of each point's step."""
         errors = torch.empty(places.shape[1])
         for step in steps.unique().tolist():
             chosen = torch.nonzero(steps == step)[:, 0]
             # From the end of the step to its start, which is repeated to fill the window.
             back = torch.arange(step, step - self.length, -1).clamp(min=0)
-            end = places[step, chosen]
-            found = self.model.predict(maps[:, back], end[None].to(self.device), self.model.iters)
+            end = places[step, chosen][None].to(self.device)
+            maps, pyramid = window.maps[:, back], window.pyramid[back.to(self.device)]
+            found = self.model.predict(maps, end, self.model.iters, pyramid=pyramid)
             ways = found.coords[-1][0].float().cpu()[: step + 1].flip(0) - places[: step + 1, chosen]
             errors[chosen] = ways.norm(dim=-1).amax(dim=0)
         return errors.nan_to_num(nan=torch.inf)

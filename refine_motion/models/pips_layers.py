@@ -162,7 +162,9 @@ def sample_extrapolating(maps: Tensor, xy: Tensor) -> Tensor:
     cells = maps.flatten(2)
 
     def at(column: Tensor, row: Tensor) -> Tensor:
-        index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
+        # Where a place is no number, neither are its weights; the cell must exist all the same.
+        row, column = row.nan_to_num().clamp(0, height - 1), column.nan_to_num().clamp(0, width - 1)
+        index = row.long() * width + column.long()
         return cells.gather(2, index[:, None].expand(-1, maps.shape[1], -1)).transpose(1, 2)
 
     left, top = (x0 + 1 - x)[..., None], (y0 + 1 - y)[..., None]

@@ -105,6 +105,16 @@ class Recorder:
         return Tracks(**{name: torch.stack([frame[name] for frame in self._frames]) for name in self._frames[0]})
 
 
+def check_shape(queries: Tensor) -> None:
+    """Refuse what is no list of queries.
+
+    Raises:
+        ValueError: the queries are not ``(N, 3)``.
+    """
+    if queries.ndim != 2 or queries.shape[1] != 3:
+        raise ValueError(f"queries must be (N, 3) of frame, x, y, got {tuple(queries.shape)}")
+
+
 def check_queries(queries: Tensor, size: tuple[int, int]) -> None:
     """Refuse points that no frame holds.
 
@@ -113,15 +123,17 @@ def check_queries(queries: Tensor, size: tuple[int, int]) -> None:
         size: ``(H, W)`` of the frames.
 
     Raises:
-        ValueError: the queries are not ``(N, 3)``.
-        ConfigError: there is none, or one is not a number, lies outside the frame or before the video.
+        ConfigError: there is none, or one is not a number, lies outside the frame or before the video, or between two
+            frames.
     """
-    if queries.ndim != 2 or queries.shape[1] != 3:
-        raise ValueError(f"queries must be (N, 3) of frame, x, y, got {tuple(queries.shape)}")
     if not len(queries):
         raise ConfigError("there is no point to track")
     frame, x, y = queries.unbind(dim=1)
     inside = (x >= 0) & (x <= size[1] - 1) & (y >= 0) & (y <= size[0] - 1) & (frame >= 0)
+    if inside.all() and (frame != frame.floor()).any():
+        raise ConfigError(
+            f"a point is asked for in frame {frame[frame != frame.floor()][0]:g}, which is no whole number"
+        )
     if not inside.all():
         number = int(torch.nonzero(~inside)[0, 0])
         raise ConfigError(

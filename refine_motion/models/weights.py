@@ -118,6 +118,11 @@ def recognise(state: dict[str, Tensor], path: str | Path) -> str:
             model = build_model(name)
         if not _difference(model, state):
             return name
+        other = _other_window(model, state)
+        # Where what is done to each frame has the same size, the number of frames is what differs.
+        width = state.get(_MIXES_CHANNELS)
+        if other and width is not None and model.state_dict()[_MIXES_CHANNELS].shape == width.shape:
+            raise WeightsError(f"{path}: weights do not fit {name!r}; {other}")
     raise WeightsError(f"{path}: weights of no known model; known models: {', '.join(BUILTIN)}")
 
 
@@ -161,7 +166,7 @@ def check_stride(model: MotionModel, path: Path) -> None:
 
 
 # Where PIPs' weights tell how many frames they look at: the first layer that mixes them.
-_MIXES_FRAMES = "delta_block.to_delta.1.0.fn.0.weight"
+_MIXES_FRAMES, _MIXES_CHANNELS = (f"delta_block.to_delta.1.{part}.fn.0.weight" for part in (0, 1))
 
 
 def _other_window(model: MotionModel, state: dict[str, Tensor]) -> str:

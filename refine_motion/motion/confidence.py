@@ -19,7 +19,8 @@ def confidence(error: Tensor, verified: Tensor, frames: Tensor) -> Tensor:
     Args:
         error: e, accumulated cycle error of the steps since the query, the root of the sum of their squares (steps err
             independently), in pixels.
-        verified: v, frames since the query to which verified steps led.
+        verified: v, frames since the query that were verified: for PIPs, those up to the first step that was not; for
+            linked flow, those that a verified way led to, also after others.
         frames: n, frames since the query.
 
     Returns:

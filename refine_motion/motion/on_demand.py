@@ -8,6 +8,7 @@ appendix of RAFT (arXiv 2003.12039) describes; values and gradients equal those 
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -39,6 +40,12 @@ class TargetPyramid:
             # Positions first, so that the features of one position lie together; after the last one a row of zeros, for
             # what lies outside.
             self.targets.append(F.pad(features.flatten(2).transpose(1, 2), (0, 0, 0, 1)).to(dtype).contiguous())
+
+    def __getitem__(self, index: Tensor) -> TargetPyramid:
+        """Some of the targets, in another order."""
+        chosen = copy.copy(self)
+        chosen.targets = [target[index] for target in self.targets]
+        return chosen
 
     def lookup(self, source: Tensor, centre: Tensor, radius: int) -> Tensor:
         """Dot products of each source with the targets in a window of every scale, bilinear between positions.

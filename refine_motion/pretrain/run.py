@@ -81,6 +81,7 @@ def pretrain_once(
     weights = folder / f"{module.model.name}.safetensors"
     if trainer.accumulate_grad_batches != 1:
         raise ConfigError("trainer.accumulate_grad_batches must be 1: the batch of a step is in data.stages")
+    _check_fit(module, data, card)
     settings = _settings(trainer, module, data)
     facts = _finished(weights, settings)
     if facts is None:
@@ -174,6 +175,27 @@ def pretrain(
     return pretrain_once(trainer, module, stream, out, card, shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]))
 
 
+def _check_fit(module: PretrainModule, data: PretrainDataModule, card: CardSettings) -> None:
+    """Refuse data or a card that are for another kind of model.
+
+    Raises:
+        ConfigError: with what to do.
+    """
+    network = module.settings["network"]
+    if not isinstance(module.task, TrackTask):
+        if data.points:
+            raise ConfigError(f"data.points is {data.points}: {network!r} learns flow from pairs; set it to 0")
+        return
+    if not data.points:
+        raise ConfigError(f"data.points is 0: {network!r} learns tracks; set it to the points of a clip, e.g. 64")
+    if data.frames != module.task.model.config.frames:
+        raise ConfigError(
+            f"data.frames is {data.frames}: {network!r} looks at {module.task.model.config.frames} frames at a time"
+        )
+    if card.pairs is not None:
+        raise ConfigError(f"card.pairs is for flow models; {network!r} is measured on clips")
+
+
 def _card_of(module: PretrainModule) -> Any:
     """What measures the model and describes it."""
     return track_card if isinstance(module.task, TrackTask) else flow_card
@@ -211,7 +233,7 @@ def _save(module: PretrainModule, weights: Path, facts: dict[str, Any]) -> None:
     unfit = [key for key, value in state.items() if not torch.isfinite(value).all()]
     if unfit:
         raise WeightsError(f"{weights}: {unfit[0]} is beyond half precision; the last checkpoint has it in full")
-    write_state(state, weights, {"model": module.model.name, "facts": facts})
+    write_state(state, weights, {"model": module.model.name, "stride": module.model.stride, "facts": facts})
 
 
 def _write(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], card: str) -> None:

@@ -99,7 +99,8 @@ class TrackTask(Task):
 
     def __init__(self, model: Pips):
         super().__init__(model)
-        self.found, self.still = TapVid("first"), TapVid("first")
+        # In a tuple, lest they be moved to a device without float64; so each process measures its own share.
+        self._metrics = (TapVid("first", sync_on_compute=False), TapVid("first", sync_on_compute=False))
 
     @property
     def model(self) -> Pips:
@@ -124,26 +125,26 @@ class TrackTask(Task):
 
     def reset(self) -> None:
         """See :meth:`Task.reset`."""
-        self.found.reset()
-        self.still.reset()
+        for metric in self._metrics:
+            metric.reset()
 
     @torch.no_grad()
     def update(self, batch: dict[str, Any], iters: int) -> None:
         """See :meth:`Task.update`."""
         maps = self._maps(batch["frames"])
         predicted = self.model.predict(maps, batch["xy"][:, 0], iters)
-        for places, logits, xy, visible in zip(
-            predicted.coords[-1].float(), predicted.visibility, batch["xy"], batch["visible"], strict=True
-        ):
-            frames = torch.zeros(xy.shape[1], device=xy.device)
-            self.found.update(places, logits > 0, xy, visible, frames)
-            self.still.update(xy[:1].expand_as(xy), torch.ones_like(visible), xy, visible, frames)
+        found, still = self._metrics
+        columns = (predicted.coords[-1].float(), predicted.visibility, batch["xy"], batch["visible"])
+        for places, logits, xy, visible in zip(*(column.cpu() for column in columns), strict=True):
+            frames = torch.zeros(xy.shape[1])
+            found.update(places, logits > 0, xy, visible, frames)
+            still.update(xy[:1].expand_as(xy), torch.ones_like(visible), xy, visible, frames)
 
     def compute(self) -> dict[str, Tensor]:
         """TAP-Vid's scores in pixels of the clips: ``delta_avg``, ``aj`` and ``oa``; delta_avg of no motion."""
-        found = {name: value.float() for name, value in self.found.compute().items()}
-        still = self.still.compute()["delta_avg"].float()
-        return {"delta_avg": found["delta_avg"], "aj": found["aj"], "oa": found["oa"], "still_delta_avg": still}
+        found, still = (metric.compute() for metric in self._metrics)
+        values = {name: found[name] for name in ("delta_avg", "aj", "oa")} | {"still_delta_avg": still["delta_avg"]}
+        return {name: value.float() for name, value in values.items()}
 
 
 def task_of(model: MotionModel) -> Task:

@@ -30,7 +30,7 @@ def track_sequence_loss(predictions: Sequence[Tensor], target: Tensor, valid: Te
     """
     count = len(predictions)
     losses = [
-        gamma ** (count - 1 - i) * _masked_mean((places - target).abs().mean(dim=-1), valid)
+        gamma ** (count - 1 - i) * _masked_mean(_difference(places, target, valid).abs().mean(dim=-1), valid > 0)
         for i, places in enumerate(predictions)
     ]
     return torch.stack(losses).sum() / count
@@ -63,11 +63,23 @@ def score_map_loss(score_maps: Sequence[Tensor], target: Tensor, visible: Tensor
         Scalar; 0 where no point counts.
     """
     height, width = score_maps[0].shape[-2:]
-    x, y = target.round().long().unbind(dim=-1)
+    x, y = target.nan_to_num(nan=-1.0).round().long().unbind(dim=-1)
     counted = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (visible > 0) & (valid > 0)
-    scores = torch.stack([maps[counted] for maps in score_maps])
-    here = F.one_hot((y * width + x)[counted], height * width).view(1, -1, height, width) > 0
-    return _balanced(scores, here.expand_as(scores), torch.ones_like(scores, dtype=torch.bool))
+    cell = (y * width + x)[counted][:, None]
+    here = elsewhere = torch.zeros((), device=target.device)
+    for maps in score_maps:
+        scores = maps[counted].flatten(1)
+        own = scores.gather(1, cell)
+        # Without a map of ones and zeros, which is as large as the scores.
+        here = here + F.softplus(-own).sum()
+        elsewhere = elsewhere + F.softplus(scores).sum() - F.softplus(own).sum()
+    count = len(score_maps) * len(cell)
+    return here / (_EPSILON + count) + elsewhere / (_EPSILON + count * (height * width - 1))
+
+
+def _difference(places: Tensor, target: Tensor, valid: Tensor) -> Tensor:
+    """Zero where the target is not known, which may be no number there."""
+    return torch.where(valid[..., None] > 0, places - target, 0.0)
 
 
 def _balanced(logits: Tensor, positive: Tensor, valid: Tensor) -> Tensor:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
@@ -43,8 +45,8 @@ def grid_points(size: tuple[int, int], count: int, frame: int = 0) -> Points:
     """
     _check_count(count)
     height, width = size
-    rows = max(1, round(math.sqrt(count * height / width)))
-    columns = max(1, round(count / rows))
+    rows = min(height, max(1, round(math.sqrt(count * height / width))))
+    columns = min(width, max(1, round(count / rows)))
     x = (torch.arange(columns) + 0.5) * width / columns - 0.5
     y = (torch.arange(rows) + 0.5) * height / rows - 0.5
     grid = torch.cartesian_prod(y, x).view(-1, 2).flip(-1)
@@ -67,7 +69,9 @@ def corner_points(image: Tensor, count: int, frame: int = 0) -> Points:
     _check_count(count)
     height, width = image.shape[-2:]
     grey = image.float().mean(dim=0)[None, None] / 255
-    strength = gftt_response(grey)[0, 0].flatten()
+    response = gftt_response(grey)
+    peaks = response == F.max_pool2d(response, 3, stride=1, padding=1)
+    strength = torch.where(peaks, response, 0)[0, 0].flatten()
     order = strength.argsort(descending=True)
     order = order[strength[order] > 1e-6 * strength.max().clamp(min=1e-12)]
     if not len(order):
@@ -102,7 +106,8 @@ def read_points(path: str | Path) -> Points:
     """
     path = Path(path)
     try:
-        with path.open(newline="") as file:
+        # Spreadsheets write a mark before the first name.
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             columns = [name.strip() for name in rows.fieldnames or ()]
             unknown = [name for name in columns if name not in _ALLOWED]
@@ -110,6 +115,8 @@ def read_points(path: str | Path) -> Points:
             if unknown or missing:
                 wrong = f"unknown columns {', '.join(unknown)}" if unknown else f"no column {', '.join(missing)}"
                 raise ConfigError(f"{path}: {wrong}; a file of points has frame, x, y and, if you like, point")
+            if len(set(columns)) < len(columns):
+                raise ConfigError(f"{path}: a column is there twice: {', '.join(columns)}")
             rows.fieldnames = columns
             entries = list(rows)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -117,8 +124,17 @@ def read_points(path: str | Path) -> Points:
         raise ConfigError(f"{path}: cannot be read as a CSV file ({reason})") from error
     if not entries:
         raise ConfigError(f"{path}: holds no point; write a line frame,x,y for each")
+    long = [line for line, row in enumerate(entries, start=2) if None in row]
+    if long:
+        raise ConfigError(f"{path}: line {long[0]} has more cells than columns; write decimals with a point")
+    names = [row.get("point") or str(number) for number, row in enumerate(entries)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ConfigError(
+            f"{path}: several points are called {twice[0]!r}; give each a name of its own, or none a name"
+        )
     queries = [[_value(path, line, row, name) for name in _NEEDED] for line, row in enumerate(entries, start=2)]
-    return Points(torch.tensor(queries), [row.get("point") or str(number) for number, row in enumerate(entries)])
+    return Points(torch.tensor(queries), names)
 
 
 def _value(path: Path, line: int, row: dict[str, str], name: str) -> float:

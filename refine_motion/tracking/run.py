@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -35,8 +34,7 @@ def open_single(video: str | Path) -> VideoInfo:
     Raises:
         VideoError: there is none, it cannot be read, or there are several.
     """
-    with tempfile.TemporaryDirectory() as cache:
-        videos = build_index(str(video), cache_dir=cache, strict=True, progress=False).videos
+    videos = build_index(str(video), strict=True, progress=False).videos
     if len(videos) != 1:
         raise VideoError(f"{video}: {len(videos)} videos; one at a time can be tracked")
     return videos[0]

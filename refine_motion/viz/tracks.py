@@ -69,7 +69,9 @@ def draw_tracks(frame: Tensor, tracks: Tracks, time: int, colours: Tensor) -> Te
     pen = ImageDraw.Draw(layer)
     radius = scale * max(_LEAST, _RADIUS * min(height, width))
     first = max(0, time - _TAIL)
-    past = scale * (tracks.xy[first : time + 1] + 0.5)
+    # A track that went astray must not be drawn over millions of pixels.
+    far = torch.tensor([width, height])
+    past = scale * (torch.clamp(tracks.xy[first : time + 1], -2 * far, 3 * far) + 0.5)
     seen = tracks.visible[first : time + 1]
     for n in range(past.shape[1]):
         places, colour = past[:, n], tuple(colours[n].tolist())

@@ -111,6 +111,20 @@ def test_wrong_calls(
     assert message in capsys.readouterr().err
 
 
+def test_what_is_read_is_not_written_over(
+    video: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "bear.mp4"
+    own.write_bytes(video.read_bytes())
+    (tmp_path / "p.csv").write_text("frame,x,y\n0,5,5\n")
+    weights = ["--weights", str(untrained), "--points", str(tmp_path / "p.csv")]
+    for out in ("bear.csv", "p.csv"):
+        assert main(["track", str(own), *weights, "--out", str(tmp_path / out)]) == 2
+        assert "written over" in capsys.readouterr().err
+    assert own.read_bytes() == video.read_bytes()
+    assert main(["track", str(own), *weights, "--out", str(tmp_path / "bear.csv"), "--no-overlay"]) == 0
+
+
 def test_several_videos(clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from refine_motion.benchmarks.synthetic.clip import write_clip
 

@@ -230,6 +230,50 @@ class TestTracking:
         with pytest.raises(ConfigError, match="no point"):
             tiny.track(frames(9), torch.empty(0, 3))
 
+    def test_nothing_is_computed_where_no_window_begins(self, tiny: Pips, monkeypatch: pytest.MonkeyPatch) -> None:
+        sizes = []
+        predict = tiny.predict
+
+        def noted(maps: Tensor, xy: Tensor, *args: object, **options: object) -> object:
+            sizes.append(xy.shape[1])
+            return predict(maps, xy, *args, **options)
+
+        monkeypatch.setattr(tiny, "predict", noted)
+        tiny.track(frames(20), QUERIES[:1])
+        assert set(sizes) == {1}
+
+    def test_frames_beyond_the_end_do_not_count(self, tiny: Pips, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A window of one real frame after one that is verified."""
+        monkeypatch.setattr(pips_chain, "next_window", lambda seen: torch.full((seen.shape[1],), 7))
+        errors, asked = iter([0.0, 99.0]), []
+
+        def verify(self: object, window: object, places: Tensor, steps: Tensor) -> Tensor:
+            asked.append(steps.tolist())
+            return torch.full((1,), next(errors))
+
+        monkeypatch.setattr(pips_chain._Chain, "_verify", verify)
+        run = pips_chain._Chain(tiny, QUERIES[:1])
+        with torch.no_grad():
+            for frame in frames(9):
+                run.add(frame)
+            run.finish()
+        assert asked == [[7], [1]]
+        assert run.frames.tolist() == [8]
+        assert run.verified.tolist() == [7]
+
+    def test_a_frame_that_is_no_number(self, tiny: Pips) -> None:
+        video = frames(10).float()
+        video[4] = torch.nan
+        tracks = tiny.track(video, QUERIES[:2])
+        assert tracks.xy[0].isfinite().all()
+        assert (tracks.confidence[8:] == 0).all()
+
+    def test_a_frame_number_between_two(self, tiny: Pips) -> None:
+        with pytest.raises(ConfigError, match=r"frame 1\.5, which is no whole number"):
+            tiny.track(frames(9), torch.tensor([[1.5, 3, 4]]))
+        with pytest.raises(ValueError, match=r"\(N, 3\)"):
+            tiny.track(frames(9), torch.zeros(3))
+
     def test_visibilities_that_are_no_numbers_end(self) -> None:
         assert next_window(torch.full((8, 2), torch.nan)).tolist() == [7, 7]
 
@@ -280,8 +324,11 @@ class TestLoading:
     def test_another_window(self, tmp_path: Path) -> None:
         other = Pips("pips_small", PipsConfig(**{**SMALL.__dict__, "frames": 16}))
         torch.save(other.state_dict(), tmp_path / "w.pth")
-        with pytest.raises(WeightsError, match=r"w\.pth: .* windows of 16 frames, and the model at 8"):
-            load_model("pips_small", tmp_path / "w.pth")
+        for name in ("pips_small", None):
+            with pytest.raises(
+                WeightsError, match=r"w\.pth: .*'pips_small'; they look at windows of 16 frames"
+            ):
+                load_model(name, tmp_path / "w.pth")
 
     def test_another_stride(self, tmp_path: Path) -> None:
         other = Pips("pips_small", PipsConfig(**{**SMALL.__dict__, "stride": 8}))

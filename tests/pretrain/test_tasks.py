@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,8 +10,10 @@ from refine_motion.benchmarks.synthetic.stream import TrackClips
 from refine_motion.errors import ConfigError
 from refine_motion.models.pips import Pips, PipsConfig
 from refine_motion.models.registry import build_model
+from refine_motion.pretrain.card import CardSettings
 from refine_motion.pretrain.datamodule import PretrainDataModule
 from refine_motion.pretrain.module import PretrainModule
+from refine_motion.pretrain.run import pretrain
 from refine_motion.pretrain.stream import Stage
 from refine_motion.pretrain.tasks import FlowTask, TrackTask, task_of
 from refine_motion.refine.track_losses import score_map_loss, track_sequence_loss, visibility_loss
@@ -87,6 +91,24 @@ class Other(nn.Module):
 def test_tracks_are_not_augmented() -> None:
     with pytest.raises(ConfigError, match=r"model\.augment must be false for 'pips_small'"):
         PretrainModule("pips_small")
+
+
+@pytest.mark.parametrize(
+    ("network", "data", "card", "message"),
+    [
+        ("pips_small", {}, {}, "data.points is 0: 'pips_small' learns tracks"),
+        ("raft_small", {"points": 5}, {}, "data.points is 5: 'raft_small' learns flow"),
+        ("pips_small", {"points": 5, "frames": 12}, {}, "data.frames is 12: 'pips_small' looks at 8"),
+        ("pips_small", {"points": 5}, {"pairs": "somewhere"}, "card.pairs is for flow models"),
+    ],
+)
+def test_what_does_not_fit_together_is_said_before_training(
+    tmp_path: Path, network: str, data: dict[str, int], card: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        pretrain(
+            tmp_path, [Stage(0, (64, 64), 1, 8.0, 1)], 2, network, augment=False, card=CardSettings(**card), **data
+        )
 
 
 def test_clips_are_served() -> None:

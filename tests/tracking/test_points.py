@@ -18,10 +18,10 @@ def test_a_grid_is_even_and_inside() -> None:
     assert sorted(set(y.tolist())) == [7 + 15 * n for n in range(4)]
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 500])
+@pytest.mark.parametrize("count", [1, 2, 7, 500, 3999])
 def test_a_grid_of_any_number(count: int) -> None:
     points = grid_points((40, 100), count)
-    assert count / 2 <= len(points.names) <= count * 1.5 + 1
+    assert min(count, 3900) / 2 <= len(points.names) <= count * 1.5 + 1
     assert (points.queries[:, 1] <= 99).all()
     assert (points.queries >= 0).all()
 
@@ -40,7 +40,7 @@ def test_corners_are_found_and_apart() -> None:
 def test_as_many_corners_as_asked_for_where_there_are() -> None:
     image = torch.randint(0, 256, (3, 40, 40), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     points = corner_points(image, 50)
-    assert len(points.names) == 50
+    assert 30 < len(points.names) <= 50
     assert len({tuple(place) for place in points.queries.tolist()}) == 50
 
 
@@ -60,7 +60,7 @@ def test_a_file(tmp_path: Path) -> None:
     points = read_points(path)
     assert points.queries.tolist() == [[0, 1.5, 2], [7, 3, 4]]
     assert points.names == ["0", "1"]
-    path.write_text("point,x,y,frame\nnose,1.5,2,4\n")
+    path.write_bytes(b"\xef\xbb\xbfpoint,x,y,frame\nnose,1.5,2,4\n")
     assert read_points(path).names == ["nose"]
     assert read_points(path).queries.tolist() == [[4, 1.5, 2]]
 
@@ -76,6 +76,9 @@ def test_a_file(tmp_path: Path) -> None:
         ("frame,x,y\n0.5,1,2\n", r"p\.csv: line 2: frame is '0.5', not a frame number"),
         ("frame,x,y\n0,1\n", r"p\.csv: line 2: y is None, not a number"),
         ("frame,x,y\n0,1,inf\n", r"p\.csv: line 2: y is 'inf'"),
+        ("frame,x,y\n0,1,5,2\n", r"p\.csv: line 2 has more cells than columns"),
+        ("frame,x,y,x\n0,1,5,2\n", r"p\.csv: a column is there twice"),
+        ("point,frame,x,y\n1,0,5,2\n,0,5,2\n", r"p\.csv: several points are called '1'"),
     ],
 )
 def test_files_that_are_wrong(tmp_path: Path, text: str, message: str) -> None:
