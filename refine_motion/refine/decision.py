@@ -15,7 +15,7 @@ from typing import Any
 from refine_motion.refine.gain import Gain
 
 # A smaller gain is not believed, whatever its interval: that is of the held-out pairs and knows nothing of other clips
-# of the domain. On made fog an estimate of 3.4 % (1.6 to 5.0) stood for weights that were 1.7 % worse on other clips.
+# of the domain. On three made domains estimates of 3.3 to 4.1 % stood for weights 1.0 to 1.8 % worse on other clips.
 LEAST_GAIN = 0.05
 
 IMPROVED, KEPT, UNCHECKED = "improved", "kept", "unchecked"
