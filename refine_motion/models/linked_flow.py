@@ -1,8 +1,9 @@
 """Points followed by an optical-flow model: flows over several distances in time, linked where they are verified.
 
 Flow from one frame to the next drifts, and flow over a long time loses what changes its look. So every frame is reached
-over several distances at once, from frames in which the point is known, and from the frame of its query itself; of the
-ways whose forward and backward flow agree, the one with the smallest error so far is taken. The idea is that of MFT
+over several distances at once, and now and then from the frame of the query itself; of the ways whose forward and
+backward flow agree, the one with the smallest error so far is taken, and where none does, the smallest of all: a point
+that is hidden stays near where it was last seen, and is found again. The idea is that of MFT
 (Neoral, Serych, Matas, WACV 2024, arXiv 2305.12998), with the cycle error in the place of its learnt uncertainty, so
 that any flow model will do.
 """
@@ -26,8 +27,9 @@ from refine_motion.types import Tracks
 
 # A way is verified by the unsquared rule of arXiv 2401.00850 with UnFlow's constants, five times its own.
 _ALPHA, _BETA = 0.01, 0.5
-# Frames of queries that are kept to be linked directly; with more of them, the first come first.
-_KEPT_QUERIES = 4
+# Every so many frames a point is linked to the frame of its query. That is a matter of each point's own time, so no
+# track depends on the other points; and a frame costs an eighth of a flow for every frame that has queries.
+_RETURN = 8
 
 
 @dataclass(frozen=True)
@@ -103,11 +105,11 @@ class _Links:
         best = _Best(count)
         for distance in self.model.distances:
             if distance <= len(self.past):
-                best.take(self._link(self.past[-distance], features), fallback=distance == 1)
-        recent = number - len(self.past)
+                best.take(self._link(self.past[-distance], features))
         for begin, origin in self.origins.items():
-            if begin < recent or number - begin not in self.model.distances:
-                best.take(self._link(origin, features), fallback=False)
+            elapsed = number - begin
+            if elapsed % _RETURN == 0 and elapsed not in self.model.distances:
+                best.take(self._link(origin, features))
         new = self.asked == number
         xy = torch.where(new[:, None], self.query, best.xy)
         visible, error = best.visible | new, torch.where(new, 0.0, best.error)
@@ -125,7 +127,7 @@ class _Links:
         )
         here = _Past(features, xy, visible & begun, error)
         self.past.append(here)
-        if new.any() and len(self.origins) < _KEPT_QUERIES:
+        if new.any():
             self.origins[number] = _Past(features, xy, new, torch.zeros(count))
 
     def _link(self, source: _Past, target: FrameFeatures) -> _Link:
@@ -180,10 +182,9 @@ class _Best:
         self.visible = torch.zeros(count, dtype=torch.bool)
         self.step, self.error = torch.zeros(count), torch.full((count,), torch.inf)
 
-    def take(self, link: _Link, fallback: bool) -> None:
-        """Take a link where it is verified and better; the fallback also where nothing is, though nothing is seen."""
-        better = link.agree & (~self.visible | (link.error < self.error))
-        better = better | fallback if fallback else better
+    def take(self, link: _Link) -> None:
+        """Take a link where it is the first that is verified, or better among its like."""
+        better = (link.agree & ~self.visible) | ((link.agree == self.visible) & (link.error < self.error))
         self.xy = torch.where(better[:, None], link.xy, self.xy)
         self.step, self.error = torch.where(better, link.step, self.step), torch.where(better, link.error, self.error)
         self.visible = self.visible | link.agree

@@ -72,11 +72,11 @@ def test_motion_that_is_told_is_followed() -> None:
 
 def test_each_frame_is_encoded_once_and_few_pairs_are_matched() -> None:
     flow = Told(straight)
-    LinkedFlow(flow, distances=(1, 3)).track(video(7), torch.tensor([[0.0, 3, 15]]))
-    assert flow.encoded == 7
-    # Over 1 and 3 frames, and from the frame of the query where that is no such pair.
+    LinkedFlow(flow, distances=(1, 3)).track(video(10), torch.tensor([[0.0, 3, 15]]))
+    assert flow.encoded == 10
+    # Over 1 and 3 frames, and from the frame of the query after 8.
     assert sorted(flow.asked) == sorted(
-        [(t - 1, t) for t in range(1, 7)] + [(t - 3, t) for t in range(3, 7)] + [(0, t) for t in (2, 4, 5, 6)]
+        [(t - 1, t) for t in range(1, 10)] + [(t - 3, t) for t in range(3, 10)] + [(0, 8)]
     )
 
 
@@ -85,13 +85,26 @@ def test_flow_from_the_query_mends_the_drift_of_chained_flow() -> None:
         """0.2 px off over one frame; back and forth differ by 0.1 px, whatever the time between."""
         return straight(a, b) + uniform((0.2 * (b - a) if abs(b - a) == 1 else 0) + (0.1 if b > a else 0), 0)
 
-    # Frames of queries are kept for four of them; the fifth point can only be chained.
-    queries = torch.tensor([[float(n), 3, 15] for n in range(5)])
+    queries = torch.tensor([[0.0, 3, 15], [1, 3, 15]])
     tracks = LinkedFlow(Told(drifting), (1,)).track(video(9), queries)
+    assert tracks.xy[7, 0].tolist() == pytest.approx([3 + 7 * 1.3, 15 - 3.5], abs=1e-4)
     assert tracks.xy[8, 0].tolist() == pytest.approx([3 + 8 + 0.1, 15 - 4], abs=1e-4)
     assert tracks.cycle_error[8, 0] == pytest.approx(0.1, abs=1e-4)
-    assert tracks.xy[8, 4].tolist() == pytest.approx([3 + 4 * 1.3, 15 - 2], abs=1e-4)
-    assert tracks.confidence[8, 4] < tracks.confidence[8, 0]
+    assert tracks.xy[8, 1].tolist() == pytest.approx([3 + 7 * 1.3, 15 - 3.5], abs=1e-4)
+    assert tracks.confidence[8, 1] < tracks.confidence[8, 0]
+
+
+def test_a_point_does_not_depend_on_the_others() -> None:
+    def noisy(a: int, b: int) -> Tensor:
+        return straight(a, b) + uniform(0.01 * ((3 * a + 7 * b) % 11), 0.01 * ((5 * a + 2 * b) % 7))
+
+    queries = torch.tensor([[float(n), 3 + n, 15] for n in range(7)])
+    together = LinkedFlow(Told(noisy)).track(video(20), queries)
+    for n, query in enumerate(queries):
+        alone = LinkedFlow(Told(noisy)).track(video(20), query[None])
+        for name in ("xy", "visible", "confidence", "cycle_error"):
+            found, wanted = getattr(alone, name)[:, 0], getattr(together, name)[:, n]
+            torch.testing.assert_close(found, wanted, equal_nan=True)
 
 
 def test_hidden_points_come_back() -> None:

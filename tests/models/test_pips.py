@@ -325,9 +325,7 @@ class TestLoading:
         other = Pips("pips_small", PipsConfig(**{**SMALL.__dict__, "frames": 16}))
         torch.save(other.state_dict(), tmp_path / "w.pth")
         for name in ("pips_small", None):
-            with pytest.raises(
-                WeightsError, match=r"w\.pth: .*'pips_small'; they look at windows of 16 frames"
-            ):
+            with pytest.raises(WeightsError, match=r"w\.pth: .*'pips_small'; they look at windows of 16 frames"):
                 load_model(name, tmp_path / "w.pth")
 
     def test_another_stride(self, tmp_path: Path) -> None:
