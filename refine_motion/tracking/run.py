@@ -111,7 +111,7 @@ def write_overlay(info: VideoInfo, tracks: Tracks, points: Points, path: str | P
     Raises:
         VideoError: the video cannot be read, or the file not written.
     """
-    fixed = start_colours(points.queries[:, 1:], (info.height, info.width))
+    fixed = start_colours(points.queries[:, 1:])
 
     def drawn() -> Iterator[Tensor]:
         for time, frame in enumerate(_shown(info, "drawing")):

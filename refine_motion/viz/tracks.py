@@ -18,20 +18,18 @@ _TAIL, _OVERSAMPLING = 12, 2
 _RADIUS, _LEAST = 1 / 110, 2.0
 
 
-def start_colours(xy: Tensor, size: tuple[int, int]) -> Tensor:
-    """A colour for each point by where it starts: the hue from left to right, darker downwards.
+def start_colours(xy: Tensor) -> Tensor:
+    """A colour for each point by where it starts among the others: the hue from left to right, darker downwards.
 
     Args:
         xy: ``(N, 2)`` in pixels.
-        size: ``(H, W)`` of the frames.
 
     Returns:
         ``(N, 3)`` uint8.
     """
-    height, width = size
+    low, high = xy.amin(dim=0), xy.amax(dim=0)
     colours = [
-        colorsys.hsv_to_rgb(0.83 * min(max(x / width, 0), 1), 0.85, 1 - 0.35 * min(max(y / height, 0), 1))
-        for x, y in xy.nan_to_num().tolist()
+        colorsys.hsv_to_rgb(0.83 * x, 0.85, 1 - 0.35 * y) for x, y in ((xy - low) / (high - low).clamp(min=1)).tolist()
     ]
     return (255 * torch.tensor(colours).reshape(-1, 3)).round().to(torch.uint8)
 

@@ -125,7 +125,7 @@ def test_joints_of_a_bear(bear: Joints, model: FlowModel) -> None:
         table.add_row(name, *(f"{v:.1f} px" if "error" in key else f"{v:.1f} %" for key, v in row.items()))
     Console(width=120).print(table)
     OUT.mkdir(parents=True, exist_ok=True)
-    colours = start_colours(start, (HEIGHT, WIDTH))
+    colours = start_colours(start)
     write_video(OUT / "bear.mp4", (draw_tracks(f, tracks[0], t, colours) for t, f in enumerate(bear.frames)), 24)
     print(f"{OUT / 'bear.mp4'}")
     for name in ("standing still", "chained flow"):
