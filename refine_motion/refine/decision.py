@@ -14,9 +14,10 @@ from typing import Any
 
 from refine_motion.refine.gain import Gain
 
-# A smaller gain is not believed, whatever its interval: that is of the held-out pairs and knows nothing of other clips
-# of the domain. On three made domains estimates of 3.3 to 4.1 % stood for weights 1.0 to 1.8 % worse on other clips.
-LEAST_GAIN = 0.05
+# A smaller gain, on either half, is not believed, whatever its interval: that is of the held-out pairs and knows nothing
+# of other frames. On four made domains gains of 3 to 5 % on one half, and of 3 to 19 % on the other, stood for weights
+# that were up to 2 % worse; where both were above 6.5 %, the error was 5 to 36 % lower.
+LEAST_GAIN = 0.06
 
 IMPROVED, KEPT, UNCHECKED = "improved", "kept", "unchecked"
 
@@ -45,12 +46,14 @@ class Trial:
 
     Attributes:
         name: of the candidate.
+        chosen: its gain on the other half, by which it was chosen.
         gain: over the original by all kinds of errors; None where there was too little to compare.
         census: by the census error alone, which is of the picture and not of the teacher.
         guards: by what is guarded, in the words of a message.
     """
 
     name: str
+    chosen: float
     gain: Gain | None
     census: Gain | None
     guards: Mapping[str, Guard]
@@ -133,14 +136,15 @@ def _against(trial: Trial) -> tuple[str | None, bool]:
     """Why a candidate is not taken, and whether that holds of what lies between it and the original as well."""
     if trial.gain is None or trial.census is None or not math.isfinite(trial.gain.value):
         return "the held-out pairs hold too little that can be compared", True
-    better = trial.gain.value >= LEAST_GAIN
+    least = min(trial.gain.value, trial.chosen)
+    better = least >= LEAST_GAIN
     if better and trial.census.high < 0:
         return f"{trial.name} is nearer to the labels, but the frames contradict it (census error)", True
     if not better and trial.gain.low > 0:
-        value, low, high = trial.gain.percent()
+        value, limit = (-100 * math.expm1(-gain) for gain in (least, LEAST_GAIN))
         return (
-            f"{trial.name} is better by a label-free estimate of {value:.1f} % only, 90 % interval {low:.1f} to "
-            f"{high:.1f} %: below {-100 * math.expm1(-LEAST_GAIN):.0f} % that may not hold on other frames",
+            f"{trial.name} is better by a label-free estimate of {value:.1f} % only on one half of what is held out: "
+            f"below {limit:.0f} % that may not hold on other frames",
             True,
         )
     if not better or trial.gain.low <= 0:

@@ -156,7 +156,7 @@ def choose(
                     change = jury.gain(errors, {kind: 1.0})
                     if change is not None:
                         guards[name_of_error] = Guard(change, loss)
-                yield Trial(name, jury.gain(errors), jury.gain(errors, {"census": 1.0}), guards)
+                yield Trial(name, gains[name], jury.gain(errors), jury.gain(errors, {"census": 1.0}), guards)
 
         decision = decide(trials())
     report().print(_table(judge, found, gains))
