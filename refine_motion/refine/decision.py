@@ -14,9 +14,9 @@ from typing import Any
 
 from refine_motion.refine.gain import Gain
 
-# A smaller gain, on either half, is not believed, whatever its interval: that is of the held-out pairs and knows nothing
-# of other frames. On four made domains gains of 3 to 5 % on one half, and of 3 to 19 % on the other, stood for weights
-# that were up to 2 % worse; where both were above 6.5 %, the error was 5 to 36 % lower.
+# A smaller gain, on either half, is not believed, whatever its interval: that is of the held-out pairs and knows
+# nothing of other frames. On four made domains gains of 3 to 5 % on one half, and of 3 to 19 % on the other, stood for
+# weights that were up to 2 % worse; where both were above 6.5 %, the error was 5 to 36 % lower.
 LEAST_GAIN = 0.06
 
 IMPROVED, KEPT, UNCHECKED = "improved", "kept", "unchecked"
