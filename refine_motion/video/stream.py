@@ -38,7 +38,8 @@ def stream_frames(info: VideoInfo) -> Iterator[Tensor]:
         for image in _decoded(info):
             if image.shape != (info.height, info.width, 3):
                 raise VideoError(f"{info.path}: frame {count} is {image.shape[1]}x{image.shape[0]}; it has changed")
-            yield torch.from_numpy(image).permute(2, 0, 1).contiguous()
+            # Pictures from files may be read-only, which torch warns of.
+            yield torch.from_numpy(np.require(image, requirements="W")).permute(2, 0, 1).contiguous()
             count += 1
             if count == info.frames:
                 return
