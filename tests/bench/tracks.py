@@ -38,7 +38,7 @@ def measure(device: str, out: str, points: int = 9216, chunk: int = 512, short: 
     model = _model(device)
     generator = torch.Generator().manual_seed(0)
     video = torch.randint(0, 256, (_FRAMES, 3, *_SIZE), generator=generator, dtype=torch.uint8).to(device)
-    xy = grid_points(_SIZE, points).queries[:, 1:].to(device)
+    xy = grid_points(_SIZE, points).queries[:points, 1:].to(device)
     passes, seconds = _Passes(model), dict[str, float]()
 
     def track() -> None:
