@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from refine_motion.benchmarks.synthetic.domains import domain as find_domain
 from refine_motion.benchmarks.synthetic.draw import generator
+from refine_motion.benchmarks.synthetic.scene import Scene
 from refine_motion.benchmarks.synthetic.worlds import random_scene
 
 
-class FlowPairs(Dataset[dict[str, Tensor]]):
+class ProceduralSamples(Dataset[dict[str, Tensor]]):
     """A map-style dataset with a new scene at every index, the same for the same ``(seed, index)`` in any process.
 
     Args:
-        length: number of pairs in an epoch.
+        length: number of samples in an epoch.
         size: height and width in pixels.
-        max_speed: no pixel moves farther, in pixels; None takes the domain's bound.
+        max_speed: no pixel moves farther from one frame to the next, in pixels; None takes the domain's bound.
         seed: any integer.
         domain: name in :data:`refine_motion.benchmarks.synthetic.domains.DOMAINS`.
-        device: where pairs are made and stay.
+        device: where samples are made and stay.
 
     Raises:
         ConfigError: there is no such domain.
@@ -45,6 +46,20 @@ class FlowPairs(Dataset[dict[str, Tensor]]):
     def __len__(self) -> int:
         return self.length
 
+    def _random(self, index: int, kind: int) -> Generator:
+        """What all of a sample is drawn from; samples of another kind share no scene."""
+        if not 0 <= index < self.length:
+            raise IndexError(f"index {index} is outside of 0..{self.length - 1}")
+        return generator(kind, self.seed, index)
+
+    def _scene(self, random: Generator, frames: int) -> Scene:
+        seed = random.initial_seed()
+        return random_scene(seed, self.size, self.max_speed, frames, self.domain, self.device)
+
+
+class FlowPairs(ProceduralSamples):
+    """Pairs with exact flow; see :class:`ProceduralSamples`."""
+
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One pair.
 
@@ -56,26 +71,23 @@ class FlowPairs(Dataset[dict[str, Tensor]]):
         Raises:
             IndexError: ``index`` is not in ``0..length - 1``.
         """
-        if not 0 <= index < self.length:
-            raise IndexError(f"index {index} is outside of 0..{self.length - 1}")
-        seed = generator(2, self.seed, index).initial_seed()
-        scene = random_scene(seed, self.size, self.max_speed, name=self.domain, device=self.device)
+        scene = self._scene(self._random(index, kind=2), frames=2)
         flow, visible = scene.flow(0, 1)
         return {"image_a": scene.render(0), "image_b": scene.render(1), "flow": flow, "valid": visible[None]}
 
 
-class TrackClips(Dataset[dict[str, Tensor]]):
-    """A map-style dataset of clips with tracks, a new scene at every index, as :class:`FlowPairs`.
+class TrackClips(ProceduralSamples):
+    """Clips with exact tracks; see :class:`ProceduralSamples`.
 
     Args:
-        length: number of clips in an epoch.
-        size: height and width in pixels.
+        length: see there.
+        size: see there.
         frames: of a clip.
         points: that are followed in each, from places of the first frame that are drawn evenly.
-        max_speed: no pixel moves farther from one frame to the next, in pixels; None takes the domain's bound.
-        seed: any integer.
-        domain: name in :data:`refine_motion.benchmarks.synthetic.domains.DOMAINS`.
-        device: where clips are made and stay.
+        max_speed: see there.
+        seed: see there.
+        domain: see there.
+        device: see there.
 
     Raises:
         ConfigError: there is no such domain.
@@ -92,12 +104,8 @@ class TrackClips(Dataset[dict[str, Tensor]]):
         domain: str = "source",
         device: torch.device | str = "cpu",
     ) -> None:
-        self.length, self.size, self.frames, self.points = length, size, frames, points
-        self.max_speed, self.seed, self.device = max_speed, seed, device
-        self.domain = find_domain(domain).name
-
-    def __len__(self) -> int:
-        return self.length
+        super().__init__(length, size, max_speed, seed, domain, device)
+        self.frames, self.points = frames, points
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One clip.
@@ -109,12 +117,8 @@ class TrackClips(Dataset[dict[str, Tensor]]):
         Raises:
             IndexError: ``index`` is not in ``0..length - 1``.
         """
-        if not 0 <= index < self.length:
-            raise IndexError(f"index {index} is outside of 0..{self.length - 1}")
-        random = generator(3, self.seed, index)
-        scene = random_scene(
-            random.initial_seed(), self.size, self.max_speed, name=self.domain, device=self.device, frames=self.frames
-        )
+        random = self._random(index, kind=3)
+        scene = self._scene(random, self.frames)
         height, width = self.size
         places = torch.rand(self.points, 2, generator=random, dtype=torch.float64)
         queries = torch.cat((torch.zeros(self.points, 1), places * torch.tensor([width - 1, height - 1])), dim=1)
