@@ -7,7 +7,6 @@ made for the training loss only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from refine_motion.models.base import check_frames
-from refine_motion.models.pips_chain import chain
+from refine_motion.models.pips_chain import ChainedModel, WindowPrediction
 from refine_motion.models.pips_layers import DeltaBlock, PipsEncoder, sample_extrapolating
 from refine_motion.models.track_base import TrackModel
 from refine_motion.motion.on_demand import TargetPyramid
-from refine_motion.types import Tracks
 
 LEVELS, RADIUS = 4, 3
 
@@ -50,33 +48,12 @@ class PipsConfig:
 SMALL = PipsConfig(widths=(32, 48, 64, 64), fused=128, features=64, mixer=256, depth=4)
 
 
-@dataclass(frozen=True)
-class WindowPrediction:
-    """Points in a window of S frames.
-
-    Attributes:
-        coords: places ``(B, S, N, 2)`` in pixels after each iteration.
-        visibility: logits ``(B, S, N)``.
-        features: ``(B, N, C)`` of the points, from which they can be followed in another window.
-        score_maps: ``(B, S, N, h, w)`` before each iteration, where they were asked for.
-    """
-
-    coords: list[Tensor]
-    visibility: Tensor
-    features: Tensor
-    score_maps: list[Tensor]
-
-
-class Pips(TrackModel):
+class Pips(ChainedModel):
     """PIPs of any size.
 
     Args:
         name: the name in the registry.
         config: its sizes.
-
-    Attributes:
-        iters: refinement iterations of :meth:`follow`.
-        chunk: points that :meth:`follow` treats at a time.
     """
 
     def __init__(self, name: str, config: PipsConfig):
@@ -85,7 +62,7 @@ class Pips(TrackModel):
         self.stride, self.min_frames = config.stride, config.frames
         # The coarsest of the levels needs at least one cell.
         self.min_side = config.stride * 2 ** (LEVELS - 1)
-        self.iters, self.chunk = 6, 512
+        self.channels = config.features
         self.fnet = PipsEncoder(config.widths, config.fused, config.features, config.stride)
         lookup = LEVELS * (2 * RADIUS + 1) ** 2
         self.delta_block = DeltaBlock(config.frames, config.features, lookup, config.mixer, config.depth)
@@ -133,6 +110,7 @@ class Pips(TrackModel):
         init: Tensor | None = None,
         locked: bool = True,
         score_maps: bool = False,
+        *,
         pyramid: TargetPyramid | None = None,
     ) -> WindowPrediction:
         """Points through one window.
@@ -189,11 +167,6 @@ class Pips(TrackModel):
                 coords = torch.cat((first, coords[:, 1:]), dim=1)
             found.append(self.stride * coords)
         return WindowPrediction(found, self.vis_predictor(points)[..., 0], features, scores)
-
-    @torch.no_grad()
-    def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
-        """See :meth:`TrackModel.follow`; windows are chained by :func:`refine_motion.models.pips_chain.chain`."""
-        return chain(self, frames, queries)
 
 
 def _by_point(values: Tensor) -> Tensor:

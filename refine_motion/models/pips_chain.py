@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError, VideoError
-from refine_motion.models.track_base import Recorder, check_queries, check_shape, numbered
+from refine_motion.models.track_base import Recorder, TrackModel, check_queries, check_shape, numbered
 from refine_motion.motion.confidence import confidence
 from refine_motion.motion.on_demand import TargetPyramid
 from refine_motion.types import Tracks
-
-if TYPE_CHECKING:
-    from refine_motion.models.pips import Pips
 
 # A window is left at its last frame in which the point is seen with this probability, or else with so much less, and so
 # on; never before its third frame.
@@ -29,33 +26,71 @@ _VISIBLE = 0.5
 _VERIFIED = 3.0
 
 
-def chain(model: Pips, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
-    """Follow points from window to window.
+@dataclass(frozen=True)
+class WindowPrediction:
+    """Points in a window of S frames.
+
+    Attributes:
+        coords: places ``(B, S, N, 2)`` in pixels after each iteration.
+        visibility: logits ``(B, S, N)``.
+        features: ``(B, N, C)`` of the points, from which they can be followed in another window.
+        score_maps: ``(B, S, N, h, w)`` before each iteration, where they were asked for.
+    """
+
+    coords: list[Tensor]
+    visibility: Tensor
+    features: Tensor
+    score_maps: list[Tensor]
+
+
+class ChainedModel(TrackModel):
+    """A track model that sees windows of ``min_frames`` frames.
 
     A window begins where a point is, with the features that the point had in its first one. The next begins at the
     latest frame in which the point is surely seen, so each point has windows of its own; those that begin in one frame
     are treated together. Every step is then repeated backward in time on the same features of the frames, from where it
     ended: how far apart the two ways are is the cycle error.
 
-    Args:
-        model: in eval mode; it says how many iterations, and how many points at a time.
-        frames: see :meth:`TrackModel.follow`.
-        queries: see :meth:`TrackModel.follow`.
-
-    Returns:
-        See :meth:`TrackModel.follow`.
-
-    Raises:
-        ConfigError: see :meth:`TrackModel.follow`.
-        VideoError: see :meth:`TrackModel.follow`.
+    Attributes:
+        channels: C, of the features.
+        iters: refinement iterations of :meth:`follow`.
+        chunk: points that :meth:`follow` treats at a time.
     """
-    check_shape(queries)
-    run = _Chain(model, queries)
-    for number, frame in numbered(frames):
-        if number == 0:
-            check_queries(queries, (frame.shape[-2], frame.shape[-1]))
-        run.add(frame)
-    return run.finish()
+
+    channels: int
+    iters: int = 6
+    chunk: int = 512
+
+    @abstractmethod
+    def encode(self, frames: Tensor) -> Tensor:
+        """Features ``(N, C, h, w)`` of frames ``(N, 3, H, W)``."""
+
+    @abstractmethod
+    def pyramid(self, maps: Tensor) -> TargetPyramid:
+        """What a window ``(B, S, C, h, w)`` of features is looked up in."""
+
+    @abstractmethod
+    def predict(
+        self,
+        maps: Tensor,
+        xy: Tensor,
+        iters: int,
+        features: Tensor | None = None,
+        *,
+        pyramid: TargetPyramid | None = None,
+    ) -> WindowPrediction:
+        """Points from ``xy (B, N, 2)`` in the first frame of a window ``(B, S, C, h, w)`` through all its frames."""
+
+    @torch.no_grad()
+    def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
+        """See :meth:`TrackModel.follow`."""
+        check_shape(queries)
+        run = _Chain(self, queries)
+        for number, frame in numbered(frames):
+            if number == 0:
+                check_queries(queries, (frame.shape[-2], frame.shape[-1]))
+            run.add(frame)
+        return run.finish()
 
 
 @dataclass(frozen=True)
@@ -74,8 +109,8 @@ class _Window:
 class _Chain:
     """State between frames: the maps of one window, and where every point's next window begins."""
 
-    def __init__(self, model: Pips, queries: Tensor):
-        self.model, self.length = model, model.config.frames
+    def __init__(self, model: ChainedModel, queries: Tensor):
+        self.model, self.length = model, model.min_frames
         self.device = next(model.parameters()).device
         self.record = Recorder(queries)
         count = len(queries)
@@ -85,7 +120,7 @@ class _Chain:
         self.unbroken = torch.ones(count, dtype=torch.bool)
         self.begin = queries[:, 0].long().cpu()
         self.xy = queries[:, 1:].float().cpu().clone()
-        self.features = torch.zeros(count, model.config.features)
+        self.features = torch.zeros(count, model.channels)
         self.known = torch.zeros(count, dtype=torch.bool)
         self.maps: deque[Tensor] = deque(maxlen=self.length)
 
