@@ -11,7 +11,6 @@ that any flow model will do.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError, VideoError
 from refine_motion.models.base import FlowModel, FrameFeatures
-from refine_motion.models.track_base import Recorder, TrackModel, check_queries, check_shape, numbered
+from refine_motion.models.track_base import Following, Recorder, TrackModel
 from refine_motion.motion.confidence import confidence
 from refine_motion.motion.cycle import cycle_threshold
 from refine_motion.motion.grid import sample
@@ -71,16 +70,9 @@ class LinkedFlow(TrackModel):
         self.name = f"linked {flow.name}"
         self.stride, self.min_side = flow.stride, flow.min_side
 
-    @torch.no_grad()
-    def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
-        """See :meth:`TrackModel.follow`."""
-        check_shape(queries)
-        run = _Links(self, queries)
-        for number, frame in numbered(frames):
-            if number == 0:
-                check_queries(queries, (frame.shape[-2], frame.shape[-1]))
-            run.add(number, frame)
-        return run.finish()
+    def begin(self, queries: Tensor) -> Following:
+        """See :meth:`TrackModel.begin`."""
+        return _Links(self, queries)
 
 
 class _Links:
@@ -97,8 +89,9 @@ class _Links:
         # Frames of queries, by number, each with the points that are asked for in it.
         self.origins: dict[int, _Past] = {}
 
-    def add(self, number: int, frame: Tensor) -> None:
+    def add(self, frame: Tensor) -> None:
         """Lead all points on to this frame."""
+        number = len(self.record)
         self.record.add_frame()
         features = self.model.flow.encode(frame[None].to(self.device))
         count = len(self.asked)

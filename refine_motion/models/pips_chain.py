@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError, VideoError
-from refine_motion.models.track_base import Recorder, TrackModel, check_queries, check_shape, numbered
+from refine_motion.models.track_base import Following, Recorder, TrackModel
 from refine_motion.motion.confidence import confidence
 from refine_motion.motion.on_demand import TargetPyramid
 from refine_motion.types import Tracks
@@ -81,16 +80,9 @@ class ChainedModel(TrackModel):
     ) -> WindowPrediction:
         """Points from ``xy (B, N, 2)`` in the first frame of a window ``(B, S, C, h, w)`` through all its frames."""
 
-    @torch.no_grad()
-    def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
-        """See :meth:`TrackModel.follow`."""
-        check_shape(queries)
-        run = _Chain(self, queries)
-        for number, frame in numbered(frames):
-            if number == 0:
-                check_queries(queries, (frame.shape[-2], frame.shape[-1]))
-            run.add(frame)
-        return run.finish()
+    def begin(self, queries: Tensor) -> Following:
+        """See :meth:`TrackModel.begin`."""
+        return _Chain(self, queries)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +12,18 @@ from torch import Tensor
 from refine_motion.errors import ConfigError
 from refine_motion.models.base import MotionModel
 from refine_motion.types import Tracks
+
+
+class Following(Protocol):
+    """The state of tracks between the frames of a video."""
+
+    def add(self, frame: Tensor) -> None:
+        """Take in the next frame ``(3, H, W)``."""
+        ...
+
+    def finish(self) -> Tracks:
+        """The tracks, after the last frame."""
+        ...
 
 
 class TrackModel(MotionModel):
@@ -25,6 +38,10 @@ class TrackModel(MotionModel):
     min_frames: int
 
     @abstractmethod
+    def begin(self, queries: Tensor) -> Following:
+        """What takes in the frames of one video, for queries as of :meth:`follow`."""
+
+    @torch.no_grad()
     def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
         """Track points through frames that are read once, in order; few of them are held at a time.
 
@@ -38,7 +55,15 @@ class TrackModel(MotionModel):
         Raises:
             ConfigError: a point lies outside the frames or the video.
             VideoError: there are fewer frames than ``min_frames``.
+            ValueError: the queries are not ``(N, 3)``, or a frame is not as the first.
         """
+        check_shape(queries)
+        following = self.begin(queries)
+        for number, frame in numbered(frames):
+            if number == 0:
+                check_queries(queries, (frame.shape[-2], frame.shape[-1]))
+            following.add(frame)
+        return following.finish()
 
     def track(self, video: Tensor, queries: Tensor) -> Tracks:
         """Track points through a video in memory.

@@ -36,10 +36,10 @@ class Told(FlowModel):
         return self.field(a, b)[None], self.field(b, a)[None]
 
     def match(self, *args: object) -> list[Tensor]:
-        raise NotImplementedError
+        raise AssertionError("both ways are asked for at once")
 
     def flow(self, a: Tensor, b: Tensor, iters: int = 12) -> Tensor:
-        raise NotImplementedError
+        raise AssertionError("frames are encoded once, and their features matched")
 
 
 def video(count: int) -> Tensor:

@@ -78,11 +78,10 @@ def test_a_model_for_each_scene(real_data: Path, weights: Path, scenes: Path, la
     assert max(found.values()) <= 1.01
 
 
-def test_what_other_videos_cost(real_data: Path, weights: Path, tmp_path: Path) -> None:
+def test_other_videos_do_no_harm(real_data: Path, weights: Path, tmp_path: Path) -> None:
     videos = [*sorted((real_data / "videos").iterdir()), *sorted((real_data / "davis").glob("*/frames"))]
     (tmp_path / "videos.txt").write_text("\n".join(map(str, videos)))
     refine(tmp_path / "videos.txt", weights, tmp_path, "--data.max_pairs", 36)
     found = changes(tmp_path / "refined.safetensors", weights, real_data / "flow", tmp_path / "table.csv")
-    # None of the scenes was among the videos, and a model that bends to its videos is worse elsewhere: up to 16 % here
-    # when it was measured first. Much more would be a fault.
-    assert max(found.values()) <= 1.25
+    # None of the scenes was among the videos.
+    assert max(found.values()) <= 1.01
