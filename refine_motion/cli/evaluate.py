@@ -1,4 +1,4 @@
-"""``refine-motion evaluate flow``: scores on frame pairs with true flow."""
+"""``refine-motion evaluate``: scores against truth; ``flow`` on frame pairs, ``tracks`` on a benchmark of points."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 import torch
 
 from refine_motion.benchmarks.flow_evaluation import DEFAULT_ITERS, evaluate_flow
+from refine_motion.cli import evaluate_tracks
 from refine_motion.models.load import load_flow_model
 
 
@@ -22,6 +23,9 @@ def main(args: list[str]) -> int:
     Raises:
         RefineMotionError: an error that the user can mend; the caller prints it.
     """
+    if args[:1] == ["tracks"]:
+        # It has a parser of its own, for YAML files.
+        return evaluate_tracks.main(args[1:])
     options = _parser().parse_args(args)
     model = load_flow_model(options.model, weights=options.weights)
     against = None if options.against is None else load_flow_model(options.model, weights=options.against)
@@ -38,7 +42,8 @@ def main(args: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="refine-motion evaluate", description="Score a model against ground truth.")
-    what = parser.add_subparsers(dest="what", required=True, metavar="{flow}")
+    what = parser.add_subparsers(dest="what", required=True, metavar="{flow,tracks}")
+    what.add_parser("tracks", help="tracked points on a benchmark, from a YAML file (configs/benchmarks/)")
     flow = what.add_parser(
         "flow",
         help="optical flow on frame pairs",

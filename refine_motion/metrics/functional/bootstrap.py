@@ -94,6 +94,58 @@ def paired_bootstrap(
     return ChangeIntervals(_interval(pooled), _interval(mean), "scenes" if several else "pairs", units)
 
 
+@dataclass(frozen=True)
+class DifferenceInterval:
+    """A mean difference of scores and its 95 % interval, in the unit of the scores.
+
+    Attributes:
+        mean: over the videos, of the new model's score less the other's.
+        low: lower end.
+        high: upper end.
+        units: how many recordings were drawn from. With fewer than about ten an interval is rough, and rather too
+            narrow.
+    """
+
+    mean: float
+    low: float
+    high: float
+    units: int
+
+
+def paired_difference(
+    scores: Sequence[float] | _Floats,
+    against: Sequence[float] | _Floats,
+    units: Sequence[str],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> DifferenceInterval | None:
+    """Interval of the mean difference of two models' scores of the same videos.
+
+    Args:
+        scores: of the new model, one for each video. A video in which either is not a number takes no part.
+        against: of the other model.
+        units: what each video was cut from; whole units are drawn, as the clips of one recording are not independent.
+        resamples: number of resamples.
+        seed: of the draw.
+
+    Returns:
+        The interval; ``None`` of a single unit.
+
+    >>> paired_difference([0.5, 0.7, 0.9], [0.4, 0.6, 0.8], ["a", "b", "c"]).units
+    3
+    """
+    difference = np.asarray(scores, dtype=np.float64) - np.asarray(against, dtype=np.float64)
+    known = np.isfinite(difference)
+    names, unit_of = np.unique(np.asarray(units, dtype=str)[known], return_inverse=True)
+    if len(names) < 2:
+        return None
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    sums, counts = np.bincount(unit_of, difference[known], len(names)), np.bincount(unit_of, minlength=len(names))
+    return DifferenceInterval(
+        float(difference[known].mean()), *_interval((drawn @ sums) / (drawn @ counts)), len(names)
+    )
+
+
 def _mean_of_sequences(drawn: NDArray[np.int64], new: _Floats, old: _Floats, sequence_of: NDArray[np.intp]) -> _Floats:
     """Mean over sequences of the relative change in per cent, where the pairs within them were drawn."""
     changes = np.stack(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refine_motion.metrics.functional import bootstrap
-from refine_motion.metrics.functional.bootstrap import paired_bootstrap
+from refine_motion.metrics.functional.bootstrap import paired_bootstrap, paired_difference
 
 sums = st.lists(st.tuples(st.integers(1, 1000), st.integers(1, 1000)), min_size=2, max_size=8)
 
@@ -118,3 +118,35 @@ def test_examples_in_the_docstrings():
     result = doctest.testmod(bootstrap)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+class TestDifferences:
+    def test_mean_and_interval(self):
+        found = paired_difference([1.0, 2.0, 3.0, 4.0], [0.0, 0.0, 0.0, 0.0], ["a", "b", "c", "d"])
+        assert (found.mean, found.units) == (2.5, 4)
+        # The mean of 4 draws from 1 to 4 has a standard deviation of 0.56.
+        assert 1.25 <= found.low < 2
+        assert 3 < found.high <= 3.75
+
+    def test_whole_recordings_are_drawn(self):
+        scores = np.repeat([0.0, 1.0], 50)
+        clips = paired_difference(scores, np.zeros(100), [str(n) for n in range(100)])
+        recordings = paired_difference(scores, np.zeros(100), ["a"] * 50 + ["b"] * 50)
+        assert clips.high - clips.low < 0.25
+        # Of two recordings, both may be the same.
+        assert (recordings.low, recordings.high, recordings.units) == (0, 1, 2)
+
+    def test_a_video_weighs_as_in_the_mean(self):
+        # Three clips of one recording and one of another: together they count as their four clips.
+        found = paired_difference([1.0, 1.0, 1.0, 5.0], np.zeros(4), ["a", "a", "a", "b"])
+        assert found.mean == 2
+        assert (found.low, found.high) == (1, 5)
+
+    def test_videos_without_a_score_take_no_part(self):
+        found = paired_difference([1.0, np.nan, 3.0, 9.0], [0.0, 0.0, 0.0, np.nan], ["a", "b", "c", "d"])
+        assert (found.mean, found.units) == (2, 2)
+
+    def test_one_recording_says_nothing(self):
+        assert paired_difference([1.0, 2.0], [0.0, 0.0], ["a", "a"]) is None
+        assert paired_difference([np.nan, 2.0], [0.0, 0.0], ["a", "b"]) is None
+        assert paired_difference([], [], []) is None

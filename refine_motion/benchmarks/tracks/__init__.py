@@ -1,0 +1,1 @@
+"""Benchmarks of tracked points in their official layouts, and how a model is scored on them."""

@@ -1,0 +1,154 @@
+"""Label files of DeepLabCut (Mathis et al., Nature Neuroscience 2018): CSV, or the HDF5 that pandas writes.
+
+CSV, with one index column (older), or three (newer); a project with several animals has one header row more, after the
+first: ``individuals``::
+
+    scorer,Ann,Ann,Ann,Ann                        scorer,,,Ann,Ann,Ann,Ann
+    bodyparts,snout,snout,tail,tail               bodyparts,,,snout,snout,tail,tail
+    coords,x,y,x,y                                coords,,,x,y,x,y
+    labeled-data/clip1/img0000.png,21.5,265.4,,   labeled-data,clip1,img0000.png,21.5,265.4,,
+
+Empty cells are points that nobody marked. Windows writes back-slashes into paths. The HDF5 file holds the same table
+under ``df_with_missing``, as a PyTables table (older) or as arrays (newer); h5py reads both, without pandas.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_motion.benchmarks.tracks.pickles import parse_pickle
+from refine_motion.errors import BenchmarkError
+
+_HEADERS = ("scorer", "individuals", "bodyparts", "coords")
+_KEY = "df_with_missing"
+_Column = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PoseLabels:
+    """The labels of one video.
+
+    Attributes:
+        images: file name of each labelled frame.
+        names: of the points: the body part, after the individual where there are several.
+        xy: ``(F, K, 2)`` float32, pixels; not a number where the point was not marked.
+    """
+
+    images: list[str]
+    names: list[str]
+    xy: NDArray[np.float32]
+
+
+def read_pose_labels(path: Path) -> PoseLabels:
+    """Read a ``CollectedData_*.csv`` or ``.h5``.
+
+    Raises:
+        BenchmarkError: it cannot be read, has another layout or no rows, or h5py is needed and missing.
+    """
+    images, columns, values = (_read_h5 if path.suffix == ".h5" else _read_csv)(path)
+    if not images:
+        raise BenchmarkError(f"{path}: labels no frame; give a file with a row for each labelled frame")
+    # Level by level: scorer, individual where there are several, body part, coordinate.
+    points = list(dict.fromkeys(column[1:-1] for column in columns))
+    where = {(column[1:-1], column[-1]): number for number, column in enumerate(columns)}
+    missing = [point for point in points if not {(point, "x"), (point, "y")} <= set(where)]
+    if missing or not points:
+        raise BenchmarkError(f"{path}: {'/'.join(missing[0]) if points else 'no point'} has no x and y; export it anew")
+    xy = np.stack([np.stack([values[:, where[point, axis]] for axis in "xy"], axis=-1) for point in points], axis=1)
+    # A point lacks both or none.
+    xy[np.isnan(xy).any(axis=-1)] = np.nan
+    names = [re.split(r"[/\\]", image)[-1] for image in images]
+    return PoseLabels(names, ["/".join(point) for point in points], xy.astype(np.float32))
+
+
+def _read_csv(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise BenchmarkError(f"{path}: cannot be read as a CSV file ({error})") from error
+    headers: dict[str, list[str]] = {}
+    while rows and rows[0][0] in _HEADERS:
+        header = rows.pop(0)
+        headers[header[0]] = header
+    if not {"scorer", "bodyparts", "coords"} <= set(headers):
+        raise BenchmarkError(f"{path}: has not the header rows scorer, bodyparts and coords; give DeepLabCut's file")
+    index = 3 if rows and rows[0][0] == "labeled-data" else 1
+    columns = list(zip(*(headers[name][index:] for name in _HEADERS if name in headers), strict=False))
+    values = np.full((len(rows), len(columns)), np.nan)
+    for number, row in enumerate(rows):
+        cells = row[index:]
+        if len(cells) > len(columns):
+            raise BenchmarkError(f"{path}: the row of {row[index - 1]} has more cells than the header; export it anew")
+        values[number, : len(cells)] = [_number(path, row[index - 1], cell) for cell in cells]
+    return [row[index - 1] for row in rows], columns, values
+
+
+def _number(path: Path, image: str, cell: str) -> float:
+    try:
+        return float(cell) if cell.strip() else math.nan
+    except ValueError:
+        raise BenchmarkError(f"{path}: the row of {image} has {cell!r}, which is no number; write it anew") from None
+
+
+def _read_h5(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise BenchmarkError(
+            f'{path}: reading HDF5 needs h5py: pip install "refine-motion[benchmarks]"; or export it as CSV'
+        ) from error
+    try:
+        with h5py.File(path, "r") as file:
+            group = file[_KEY]
+            return _table(group["table"], path) if "table" in group else _arrays(group)
+    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise BenchmarkError(
+            f"{path}: no labels of DeepLabCut under {_KEY} can be read ({reason}); take the CSV file beside it"
+        ) from error
+
+
+def _table(table: Any, path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
+    """A PyTables table: pandas pickles the names of the columns into an attribute."""
+    content = table[()]
+    columns: list[_Column] = []
+    blocks = [name for name in content.dtype.names if name.startswith("values_block_")]
+    for block in blocks:
+        kind = parse_pickle(bytes(table.attrs[f"{block}_kind"]), str(path))
+        columns += [tuple(str(level) for level in column) for column in kind]
+    values = np.concatenate([content[block].reshape(len(content), -1) for block in blocks], axis=1)
+    return [_text(entry) for entry in content["index"]], columns, values.astype(np.float64)
+
+
+def _arrays(group: Any) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
+    """pandas' fixed format: every level of an index as its values and a number for each row."""
+    columns: list[_Column] = []
+    values = []
+    for block in range(int(group.attrs["nblocks"])):
+        columns += _index(group, f"block{block}_items")
+        values.append(group[f"block{block}_values"][()])
+    return [entry[-1] for entry in _index(group, "axis1")], columns, np.concatenate(values, axis=1).astype(np.float64)
+
+
+def _index(group: Any, name: str) -> list[_Column]:
+    if name in group:
+        return [(_text(entry),) for entry in group[name][()]]
+    levels = [group[f"{name}_level{level}"][()] for level in range(int(group.attrs[f"{name}_nlevels"]))]
+    labels = [group[f"{name}_label{level}"][()] for level in range(len(levels))]
+    return [
+        tuple(_text(level[number]) for level, number in zip(levels, row, strict=True))
+        for row in zip(*labels, strict=True)
+    ]
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

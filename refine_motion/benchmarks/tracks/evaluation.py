@@ -1,0 +1,92 @@
+"""Score a track model on a benchmark, alone or against another, with standing still beside it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from operator import length_hint
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from refine_motion.benchmarks.tracks.benchmark import TrackBenchmark
+from refine_motion.benchmarks.tracks.follow import follow, stand_still
+from refine_motion.benchmarks.tracks.track_table import TrackRow, TrackTable
+from refine_motion.benchmarks.tracks.video import TrackVideo
+from refine_motion.errors import BenchmarkError
+from refine_motion.models.track_base import TrackModel
+
+_QUIET_SECONDS = 2.0
+
+
+def evaluate_tracks(
+    model: TrackModel, benchmark: TrackBenchmark, against: TrackModel | None = None, progress: bool = True
+) -> TrackTable:
+    """Score a track model on all videos of a benchmark.
+
+    Videos without a point to follow, and those that are shorter than what one of the models looks at, are left out for
+    all and counted.
+
+    Args:
+        model: in eval mode.
+        benchmark: what to score it on.
+        against: a second model, usually the one before refinement; the table has the differences and their 95 %
+            intervals.
+        progress: show a bar on the error stream, when that is a terminal and it takes more than 2 seconds.
+
+    Returns:
+        A row for each video, and their mean.
+
+    Raises:
+        BenchmarkError: the benchmark is missing, damaged or of another layout, or nothing of it can be scored.
+    """
+    shortest = max(each.min_frames for each in (model, against) if each is not None)
+    rows: list[TrackRow] = []
+    skipped: Counter[str] = Counter()
+    videos = benchmark.videos()
+    for video in _with_progress(videos, benchmark.title) if progress else videos:
+        if not len(video.queries):
+            skipped["videos without a point to follow"] += 1
+        elif len(video.xy) < shortest:
+            skipped[f"videos of fewer than the {shortest} frames that the model looks at"] += 1
+        else:
+            rows.append(_score(model, benchmark, against, video))
+    skipped += benchmark.skipped
+    if not rows:
+        reasons = "; ".join(f"{count} {reason}" for reason, count in skipped.items()) or "it holds no video"
+        raise BenchmarkError(f"{benchmark.root}: nothing to score: {reasons}; check data.root and the preset")
+    return TrackTable(benchmark.title, benchmark.columns, rows, dict(skipped), benchmark.notes)
+
+
+def _score(model: TrackModel, benchmark: TrackBenchmark, against: TrackModel | None, video: TrackVideo) -> TrackRow:
+    return TrackRow(
+        name=video.name,
+        unit=video.unit,
+        frames=len(video.xy),
+        queries=len(video.queries),
+        scores=benchmark.scores(video, follow(model, video)),
+        against=None if against is None else benchmark.scores(video, follow(against, video)),
+        still=benchmark.scores(video, stand_still(video)),
+    )
+
+
+def _with_progress(videos: Iterable[TrackVideo], description: str) -> Iterator[TrackVideo]:
+    """The videos, with a bar on the error stream, when that is a terminal, once they have taken more than 2 seconds."""
+    start = time.monotonic()
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    bar = Progress(*columns, console=console, transient=True)
+    # How many there are is often known only at the end: files are opened one after the other.
+    task = bar.add_task(description, total=length_hint(videos) or None)
+    started = False
+    try:
+        for video in videos:
+            if not started and console.is_terminal and time.monotonic() - start > _QUIET_SECONDS:
+                bar.start()
+                started = True
+            yield video
+            bar.advance(task)
+    finally:
+        if started:
+            bar.stop()

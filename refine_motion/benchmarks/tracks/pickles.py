@@ -1,0 +1,170 @@
+"""Pickle files of data sets, without the code that a pickle can carry.
+
+A pickle is a program: it may call any function of any module. Here it may name only what NumPy's arrays, types and
+scalars are made of, and even those are not called: the pieces are taken down, checked, and put together by us. What is
+left are arrays and plain values: dict, list, tuple, str, bytes, int, float, bool, None.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from math import prod
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refine_motion.errors import BenchmarkError
+
+# Booleans, whole and real numbers, bytes, text and, for lists of unequal pieces, objects.
+_TYPE = re.compile(r"[|<>=]?([?biufc][0-9]*|[SU][0-9]+|O8?|b1)")
+_BROKEN = (
+    pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError, LookupError, ImportError, OverflowError,
+    MemoryError, RecursionError, struct.error,
+)  # fmt: skip
+
+
+class _RefusedError(pickle.UnpicklingError):
+    """The pickle asks for more than data."""
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """What stands for a name of NumPy; it can be called, and nothing else."""
+
+    call: Callable[..., Any]
+
+    def __call__(self, *args: Any) -> Any:
+        return self.call(*args)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise _RefusedError("state of a function")
+
+
+class _Type:
+    """A NumPy type that was asked for."""
+
+    __slots__ = ("order", "text")
+
+    def __init__(self, text: str | bytes, *_: object):
+        self.text = text.decode("ascii") if isinstance(text, bytes) else str(text)
+        if not _TYPE.fullmatch(self.text):
+            raise _RefusedError(f"NumPy type {self.text!r}")
+        self.order: Literal["<", ">", "="] = "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        # Of the state only the byte order matters to plain types; its flags could make bytes pass for objects.
+        self.order = state[1] if state[1] in ("<", ">") else "="
+
+    def real(self) -> np.dtype[Any]:
+        return np.dtype(self.text).newbyteorder(self.order)
+
+
+class _Array(np.ndarray):
+    """An array whose content is checked before NumPy takes it."""
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
+        _, shape, kind, fortran, content = state
+        if not isinstance(kind, _Type):
+            raise _RefusedError("an array without a type")
+        real = kind.real()
+        if real.hasobject:
+            fits = isinstance(content, list) and len(content) == prod(shape)
+        else:
+            if isinstance(content, str):  # as Python 2 wrote it
+                content = content.encode("latin1")
+            fits = isinstance(content, (bytes, bytearray)) and len(content) == prod(shape) * real.itemsize
+        if not fits:
+            raise _RefusedError("an array whose content does not fit its shape")
+        super().__setstate__((1, shape, real, bool(fortran), content))  # type: ignore[arg-type]
+
+
+def _reconstruct(*_: object) -> _Array:
+    return np.ndarray.__new__(_Array, (0,), np.int8)
+
+
+def _scalar(kind: _Type, content: bytes | str) -> Any:
+    raw = content.encode("latin1") if isinstance(content, str) else content
+    return _from_buffer(raw, kind, (1,), "C")[0]
+
+
+def _from_buffer(content: bytes, kind: _Type, shape: tuple[int, ...], order: Any, *_: object) -> NDArray[Any]:
+    if not isinstance(kind, _Type) or kind.real().hasobject:
+        raise _RefusedError("objects in a buffer")
+    return np.frombuffer(content, dtype=kind.real()).reshape(shape, order=order)
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise _RefusedError(f"the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+def _no_bytes(*args: object) -> bytes:
+    if args:
+        raise _RefusedError("bytes that are made by a call")
+    return b""
+
+
+def _never(*_: object) -> NoReturn:
+    raise _RefusedError("an array that is made by a call")
+
+
+_NAMES: dict[tuple[str, str], _Allowed] = {
+    ("numpy", "ndarray"): _Allowed(_never),
+    ("numpy", "dtype"): _Allowed(_Type),
+    ("_codecs", "encode"): _Allowed(_encode),
+    # How the oldest protocols write empty bytes.
+    ("__builtin__", "bytes"): _Allowed(_no_bytes),
+    ("builtins", "bytes"): _Allowed(_no_bytes),
+}
+for _core in ("numpy.core", "numpy._core"):
+    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Allowed(_reconstruct)
+    _NAMES[f"{_core}.multiarray", "scalar"] = _Allowed(_scalar)
+    _NAMES[f"{_core}.numeric", "_frombuffer"] = _Allowed(_from_buffer)
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> _Allowed:
+        if (module, name) not in _NAMES:
+            raise _RefusedError(f"{module}.{name}")
+        return _NAMES[module, name]
+
+
+def read_pickle(path: Path) -> Any:
+    """Data of a pickle file: NumPy arrays and plain values.
+
+    Args:
+        path: the file, as NumPy 1 or 2 wrote it, in any protocol.
+
+    Raises:
+        BenchmarkError: it cannot be read, is empty, cut off or no pickle, or asks for anything that is not data.
+    """
+    try:
+        with path.open("rb") as file:
+            return _load(file, str(path))
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
+
+
+def parse_pickle(content: bytes, name: str) -> Any:
+    """As :func:`read_pickle`, of a piece of a file that is called ``name`` in messages."""
+    return _load(BytesIO(content), name)
+
+
+def _load(file: BinaryIO, name: str) -> Any:
+    try:
+        return _Unpickler(file, encoding="latin1").load()
+    except _RefusedError as error:
+        raise BenchmarkError(
+            f"{name}: this pickle asks for {error}, which is no data, so it was not run; take the official file"
+        ) from error
+    except _BROKEN as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise BenchmarkError(f"{name}: damaged or no pickle file ({reason}); get the file again") from error

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from refine_motion.benchmarks.tracks.deeplabcut import DeepLabCut
+from refine_motion.benchmarks.tracks.deeplabcut_files import read_pose_labels
+from refine_motion.benchmarks.tracks.evaluation import evaluate_tracks
+from refine_motion.errors import BenchmarkError
+
+OLD = """scorer,Ann,Ann,Ann,Ann
+bodyparts,snout,snout,tail,tail
+coords,x,y,x,y
+labeled-data/clip1/img0000.png,21.5,265.4,,
+labeled-data/clip1/img0001.png,22.5,266.4,3.0,4.0
+"""
+NEW = """scorer,,,Ann,Ann,Ann,Ann
+bodyparts,,,snout,snout,tail,tail
+coords,,,x,y,x,y
+labeled-data,clip1,img0000.png,21.5,265.4,,
+labeled-data,clip1,img0001.png,22.5,266.4,3.0,4.0
+"""
+SEVERAL = """scorer,,,Ann,Ann,Ann,Ann
+individuals,,,cow,cow,calf,calf
+bodyparts,,,nose,nose,nose,nose
+coords,,,x,y,x,y
+labeled-data,clip1,img0000.png,21.5,265.4,,
+labeled-data,clip1,img0001.png,22.5,266.4,3.0,4.0
+"""
+LIKELY = """scorer,Net,Net,Net,Net,Net,Net
+bodyparts,snout,snout,snout,tail,tail,tail
+coords,x,y,likelihood,x,y,likelihood
+labeled-data\\clip1\\img0000.png,21.5,265.4,0.9,NaN,NaN,0.1
+labeled-data\\clip1\\img0001.png,22.5,266.4,1,3.0,4.0,1
+"""
+XY = [[[21.5, 265.4], [np.nan, np.nan]], [[22.5, 266.4], [3, 4]]]
+COLUMNS = [("Ann", part, axis) for part in ("snout", "tail") for axis in "xy"]
+
+
+def read(path: Path, content: str) -> Any:
+    path.write_text(content)
+    return read_pose_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (OLD, ["snout", "tail"]),
+        (OLD.replace("/", "\\"), ["snout", "tail"]),
+        ("\ufeff" + OLD, ["snout", "tail"]),
+        (NEW, ["snout", "tail"]),
+        (SEVERAL, ["cow/nose", "calf/nose"]),
+        (LIKELY, ["snout", "tail"]),
+    ],
+)
+def test_csv(tmp_path: Path, content: str, names: list[str]) -> None:
+    found = read(tmp_path / "CollectedData_Ann.csv", content)
+    assert (found.images, found.names) == (["img0000.png", "img0001.png"], names)
+    np.testing.assert_allclose(found.xy, XY, rtol=1e-6)
+
+
+def test_half_a_point_is_none(tmp_path: Path) -> None:
+    assert np.isnan(read(tmp_path / "a.csv", OLD.replace("21.5,", ",")).xy[0, 0]).all()
+
+
+def write_table(path: Path, columns: bytes) -> None:
+    """As PyTables writes it for pandas, when the index is one string."""
+    import h5py
+
+    rows = np.zeros(2, np.dtype([("index", "S30"), ("values_block_0", "<f8", (4,))]))
+    rows["index"] = [f"labeled-data/clip1/img000{n}.png".encode() for n in (0, 1)]
+    rows["values_block_0"] = np.reshape(XY, (2, 4))
+    with h5py.File(path, "w") as file:
+        table = file.create_dataset("df_with_missing/table", data=rows)
+        table.attrs["values_block_0_kind"] = np.bytes_(columns)
+
+
+def write_arrays(path: Path) -> None:
+    """As pandas writes its fixed format, when the index has three levels."""
+    import h5py
+
+    index = [("labeled-data", "clip1", f"img000{n}.png") for n in (0, 1)]
+    with h5py.File(path, "w") as file:
+        group = file.create_group("df_with_missing")
+        group.attrs["nblocks"] = 1
+        group["block0_values"] = np.reshape(XY, (2, 4))
+        for name, entries in (("block0_items", COLUMNS), ("axis1", index)):
+            group.attrs[f"{name}_nlevels"] = 3
+            for level in range(3):
+                values = sorted({entry[level] for entry in entries})
+                group[f"{name}_level{level}"] = np.array(values, dtype="S")
+                group[f"{name}_label{level}"] = np.array([values.index(e[level]) for e in entries], np.int8)
+
+
+def test_both_kinds_of_hdf5(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    write_table(tmp_path / "old.h5", pickle.dumps(COLUMNS, protocol=0))
+    write_arrays(tmp_path / "new.h5")
+    for name in ("old.h5", "new.h5"):
+        found = read_pose_labels(tmp_path / name)
+        assert (found.images, found.names) == (["img0000.png", "img0001.png"], ["snout", "tail"])
+        np.testing.assert_allclose(found.xy, XY, rtol=1e-6)
+
+
+def test_hdf5_that_cannot_be_read(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    write_table(path, b"cos\nsystem\n(Vtouch x\ntR.")
+    with pytest.raises(BenchmarkError, match=r"a\.h5: this pickle asks for os\.system"):
+        read_pose_labels(path)
+    path.write_text("no hdf5")
+    with pytest.raises(BenchmarkError, match=r"a\.h5: no labels of DeepLabCut .* take the CSV file") as error:
+        read_pose_labels(path)
+    assert "\n" not in str(error.value)
+    with h5py.File(path, "w") as file:
+        file["other"] = [1]
+    with pytest.raises(BenchmarkError, match="under df_with_missing"):
+        read_pose_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "has not the header rows"),
+        ("a,b\n1,2\n", "has not the header rows"),
+        ("\n".join(OLD.splitlines()[:3]), "labels no frame"),
+        (OLD.replace("coords,x,y,x,y", "coords,x,y,x,z"), "tail has no x and y"),
+        (OLD.replace("21.5", "left"), "row of labeled-data/clip1/img0000.png has 'left'"),
+        (OLD.replace("3.0,4.0", "3.0,4.0,5.0"), "has more cells than the header"),
+    ],
+)
+def test_csv_that_cannot_be_read(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(BenchmarkError, match=message) as error:
+        read(tmp_path / "a.csv", content)
+    assert "\n" not in str(error.value)
+
+
+def project(root: Path, picture: Any, points: dict[int, list[tuple[float, float] | None]], frames: int) -> Path:
+    """Frames of 128 x 96, of which some are labelled."""
+    folder = root / "labeled-data/horse1"
+    for number in range(frames):
+        picture(folder / f"img{number}.png", number, (128, 96))
+    count = len(next(iter(points.values())))
+    lines = [
+        ",".join(["scorer", *["Ann"] * 2 * count]),
+        ",".join(["bodyparts", *(f"p{n}" for n in range(count) for _ in "xy")]),
+        ",".join(["coords", *"xy" * count]),
+    ]
+    for number, places in points.items():
+        cells = [str(v) for place in places for v in (place or ("", ""))]
+        lines.append(",".join([f"labeled-data/horse1/img{number}.png", *cells]))
+    (folder / "CollectedData_Ann.csv").write_text("\n".join(lines))
+    return root
+
+
+def test_clean(tmp_path: Path, picture, moves) -> None:
+    # Rows out of order, and "img10" sorts behind "img9". The last point is marked once.
+    points = {
+        10: [(39.0, 20.0), (30.0, 30.0), None],
+        2: [(24.0, 20.0), None, (9.0, 9.0)],
+        9: [None, (28.0, 30.0), None],
+    }
+    root = project(tmp_path, picture, points, frames=12)
+    (video,) = DeepLabCut(str(root)).videos()
+    assert (video.name, video.size, len(video.xy)) == ("horse1", (96, 128), 9)
+    assert [int(frame[0, 0, 0]) for frame in video.frames()] == list(range(2, 11))
+    # Each point from the first frame in which it is marked; that frame is not scored.
+    assert video.queries.tolist() == [[0, 24, 20], [7, 28, 30]]
+    assert video.points.tolist() == [0, 1]
+    assert torch.nonzero(video.truth()[2]).tolist() == [[8, 0], [8, 1]]
+    table = evaluate_tracks(moves(1), DeepLabCut(str(root)), progress=False)
+    scores = table.rows[0].scores
+    # Off by 15 - 8 and 2 - 1 px; at 256 x 256 these are 14 and 2 px.
+    assert scores["ate"] == pytest.approx(4)
+    assert scores["d_avg"] == pytest.approx((0 + 0 + 0.5 + 0.5 + 1) / 5)
+    assert scores["survival_50"] == 1
+
+
+def test_frames_of_another_size(tmp_path: Path, picture) -> None:
+    root = project(tmp_path, picture, {0: [(31.5, 31.5)], 1: [(31.5, 31.5)]}, frames=2)
+    (video,) = DeepLabCut(str(root), size=(48, 256)).videos()
+    assert video.queries.tolist() == [[0, 63.5, 15.5]]
+    assert next(iter(video.frames())).shape == (3, 48, 256)
+
+
+def test_rule_of_the_paper(tmp_path: Path, picture) -> None:
+    points: dict[int, list[tuple[float, float] | None]] = {}
+    for number in range(70):
+        inside, used = (50.0, 50.0), number % 32 in range(0, 32, 4)
+        points[number] = [
+            inside,
+            # Nearer than 8 px to the edge in the second frame used, of the first clip.
+            (7.0, 50.0) if number == 4 else inside,
+            # Seen in three of the eight frames used, which are too few, and in all the others.
+            inside if not used or number % 32 < 12 else None,
+            # Seen in just four of them, the border counting as inside.
+            (8.0, 88.0) if number % 32 < 13 else None,
+        ]
+        if number >= 32:
+            points[number] = [None] * 4
+    # The rows of a file need not be in the order of the frames.
+    shuffled = dict(reversed(points.items()))
+    benchmark = DeepLabCut(str(project(tmp_path, picture, shuffled, frames=70)), preset="paper")
+    (video,) = benchmark.videos()
+    assert (video.name, video.unit) == ("horse1/000000", "horse1")
+    assert video.points.tolist() == [0, 3]
+    assert [int(frame[0, 0, 0]) for frame in video.frames()] == list(range(0, 32, 4))
+    # One clip has no point, and the last six frames are no clip.
+    assert benchmark.skipped == {"clips without a point that fits the rule": 1}
+    assert any("hand-picked" in note for note in benchmark.notes)
+
+
+def test_what_is_missing(tmp_path: Path, picture) -> None:
+    with pytest.raises(BenchmarkError, match="holds no CollectedData_"):
+        list(DeepLabCut(str(tmp_path)).videos())
+    root = project(tmp_path, picture, {0: [(1.0, 1.0)], 1: [(1.0, 1.0)]}, frames=2)
+    folder = root / "labeled-data/horse1"
+    (folder / "CollectedData_Bob.csv").write_text("")
+    with pytest.raises(BenchmarkError, match=r"several people, CollectedData_Ann\.csv, CollectedData_Bob\.csv"):
+        list(DeepLabCut(str(root)).videos())
+    (folder / "CollectedData_Bob.csv").unlink()
+    picture(folder / "img1.png", 1, (64, 96))
+    (video,) = DeepLabCut(str(root)).videos()
+    with pytest.raises(BenchmarkError, match=r"img1\.png: 64 x 96 pixels, but img0\.png has 128 x 96"):
+        list(video.frames())
+    (folder / "img1.png").unlink()
+    with pytest.raises(BenchmarkError, match=r"img1\.png: missing, but CollectedData_Ann\.csv labels it"):
+        list(DeepLabCut(str(root)).videos())

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from refine_motion.benchmarks.tracks.evaluation import evaluate_tracks
+from refine_motion.benchmarks.tracks.tap_vid import TapVid, tap_video
+from refine_motion.errors import BenchmarkError
+
+
+@pytest.fixture
+def entry() -> dict[str, Any]:
+    """12 frames of 10 x 20, each of its own grey; one point moves 0.01 of the width a frame, one is never seen."""
+    video = np.stack([np.full((10, 20, 3), number, np.uint8) for number in range(12)])
+    points = np.zeros((2, 12, 2), np.float32)
+    points[0] = np.stack([0.25 + 0.01 * np.arange(12), np.full(12, 0.5)], axis=-1)
+    occluded = np.ones((2, 12), bool)
+    # Seen from frame 3 on, hidden in frame 10.
+    occluded[0, 3:] = False
+    occluded[0, 10] = True
+    return {"video": video, "points": points, "occluded": occluded}
+
+
+def write(path: Path, content: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(content))
+    return path
+
+
+@pytest.mark.parametrize("mode", ["first", "strided"])
+def test_the_official_reader(reference: Path, mode: Any) -> None:
+    z = np.load(reference / "tapvid_reader.npz")
+    raw = {name: z[name] for name in ("video", "points", "occluded")}
+    video = tap_video("a", raw, mode, (12, 20), "a")
+    t, y, x = z[f"{mode}_query_points"][0].T
+    # Official places are raster coordinates: half a pixel more than ours.
+    expected = torch.from_numpy(np.stack([t, x - 0.5, y - 0.5], axis=1)).float()
+    torch.testing.assert_close(video.queries, expected, atol=1e-5, rtol=0)
+    target, visible, _ = video.truth()
+    torch.testing.assert_close(
+        target + 0.5, torch.from_numpy(z[f"{mode}_target_points"][0]).float().transpose(0, 1), atol=1e-5, rtol=0
+    )
+    assert torch.equal(visible, torch.from_numpy(~z[f"{mode}_occluded"][0]).T)
+    if mode == "strided":
+        assert torch.equal(video.points, torch.from_numpy(z["strided_trackgroup"][0]))
+    frames = torch.stack(list(video.frames())).permute(0, 2, 3, 1)
+    decoded = np.round((z["video_decoded"] + 1) / 2 * 255).astype(np.uint8)
+    np.testing.assert_array_equal(frames.numpy(), decoded)
+
+
+def test_a_second_pass_says_the_same(tmp_path: Path, entry: dict[str, Any]) -> None:
+    before = copy.deepcopy(entry)
+    once, twice = (tap_video("a", entry, "first", (256, 256), "a") for _ in range(2))
+    assert torch.equal(once.xy, twice.xy)
+    np.testing.assert_array_equal(entry["points"], before["points"])
+    write(tmp_path / "tapvid_davis.pkl", {"a": entry})
+    benchmark = TapVid(str(tmp_path))
+    first, second = ([video.xy for video in benchmark.videos()] for _ in range(2))
+    assert torch.equal(first[0], second[0])
+
+
+def test_places_at_256(entry: dict[str, Any]) -> None:
+    video = tap_video("a", entry, "first", (256, 256), "a")
+    assert video.queries.tolist() == [[3, pytest.approx(256 * 0.28 - 0.5), pytest.approx(127.5)]]
+    frames = list(video.frames())
+    assert [tuple(frame.shape) for frame in frames] == [(3, 256, 256)] * 12
+    assert [int(frame[0, 128, 128]) for frame in frames] == list(range(12))
+    wide = tap_video("a", entry, "first", (32, 64), "a")
+    assert next(iter(wide.frames())).shape == (3, 32, 64)
+    assert wide.queries.tolist() == [[3, pytest.approx(64 * 0.28 - 0.5), pytest.approx(15.5)]]
+
+
+def test_first_and_strided_queries(entry: dict[str, Any]) -> None:
+    assert tap_video("a", entry, "first", (256, 256), "a").points.tolist() == [0]
+    strided = tap_video("a", entry, "strided", (256, 256), "a")
+    # Of frames 0, 5 and 10 the point is seen in the second alone.
+    assert (strided.queries[:, 0].tolist(), strided.points.tolist()) == ([5], [0])
+
+
+def test_a_perfect_tracker(tmp_path: Path, entry: dict[str, Any], moves) -> None:
+    root = write(tmp_path / "tapvid_davis.pkl", {"a": entry})
+    step = 0.01 * 256
+    table = evaluate_tracks(moves(step), TapVid(str(root)), against=moves(), progress=False)
+    scores = table.rows[0].scores
+    # After frame 3, eight frames count, in one of which the point is hidden though it is said to be seen.
+    assert (scores["delta_avg"], scores["oa"]) == (1, 7 / 8)
+    assert scores["aj"] == pytest.approx(7 / 8)
+    # Standing still it is off by 2.56 px more each frame; by less than 1, 2, 4, 8, 16 px in 0, 0, 1, 3 and 6 of seven.
+    assert table.rows[0].still["delta_avg"] == pytest.approx((0 + 0 + 1 + 3 + 6) / 7 / 5)
+    assert table.rows[0].against == table.rows[0].still
+
+
+def test_strided_queries_are_followed_both_ways(tmp_path: Path, entry: dict[str, Any], moves) -> None:
+    root = write(tmp_path / "tapvid_davis.pkl", {"a": entry})
+    model = moves(0.01 * 256)
+    table = evaluate_tracks(model, TapVid(str(root), queries="strided"), progress=False)
+    # Forwards, and through the reversed video from the reversed frame.
+    assert model.shown == [list(range(12)), list(range(11, -1, -1))]
+    assert [asked[0, 0].item() for asked in model.asked] == [5, 6]
+    # Backwards the constant velocity is wrong: frame 4 is off by 5.12 px, frame 3 by 10.24 px; frames 6 to 9 and 11
+    # are right. All eleven other frames count for OA, in four of which the point is hidden.
+    scores = table.rows[0].scores
+    assert scores["delta_8"] == pytest.approx(6 / 7)
+    assert scores["delta_16"] == 1
+    assert scores["delta_4"] == pytest.approx(5 / 7)
+    assert scores["oa"] == pytest.approx(7 / 11)
+
+
+def test_full_resolution_is_scored_at_256(tmp_path: Path, entry: dict[str, Any], moves) -> None:
+    root = write(tmp_path / "tapvid_davis.pkl", {"a": entry})
+    # In frames of 20 px a hundredth of the width is 0.2 px.
+    model = moves(0.2)
+    table = evaluate_tracks(model, TapVid(str(root), full_resolution=True), progress=False)
+    assert model.sizes == [(3, 10, 20)]
+    assert model.asked[0].tolist() == [[3, pytest.approx(0.28 * 20 - 0.5, abs=1e-5), pytest.approx(4.5)]]
+    assert table.rows[0].scores["delta_avg"] == 1
+    assert "scored at 256 x 256" in table.title
+
+
+def test_lists_without_names_and_jpegs(tmp_path: Path, entry: dict[str, Any]) -> None:
+    jpegs = []
+    for frame in entry["video"]:
+        buffer = BytesIO()
+        Image.fromarray(frame).save(buffer, format="JPEG")
+        jpegs.append(buffer.getvalue())
+    for shard in ("0000_of_0010", "0001_of_0010"):
+        write(tmp_path / f"shards/{shard}.pkl", [entry, entry | {"video": jpegs}])
+    videos = list(TapVid(str(tmp_path), subset="kinetics").videos())
+    assert [video.name for video in videos] == [f"000{s}_of_0010/00{n}" for s in (0, 1) for n in (0, 1)]
+    for plain, decoded in zip(videos[0].frames(), videos[1].frames(), strict=True):
+        assert (plain.int() - decoded.int()).abs().max() <= 2
+    jpegs[4] = b"no jpeg"
+    root = write(tmp_path / "broken.pkl", [entry | {"video": jpegs}])
+    with pytest.raises(BenchmarkError, match=r"broken\.pkl: broken/000: frame 4: its JPEG cannot be read"):
+        list(next(TapVid(str(root)).videos()).frames())
+
+
+def test_a_query_at_the_outer_edge_is_moved_for_the_model_alone(entry: dict[str, Any], moves) -> None:
+    from refine_motion.benchmarks.tracks.follow import follow
+
+    entry["points"][0] = (0.0, 1.0)
+    video = tap_video("a", entry, "first", (256, 256), "a")
+    assert video.queries.tolist() == [[3, -0.5, 255.5]]
+    model = moves()
+    follow(model, video)
+    assert model.asked[0].tolist() == [[3, 0, 255]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"points": np.zeros((2, 11, 2), np.float32)}, r"12 frames, points \(2, 11, 2\) and occluded \(2, 12\)"),
+        ({"occluded": np.zeros((3, 12), bool)}, r"points \(2, 12, 2\) and occluded \(3, 12\)"),
+        ({"points": np.full((2, 12, 2), 100.0, np.float32)}, "places beyond 2; TAP-Vid's are shares"),
+        ({"points": "none"}, "no table of numbers"),
+    ],
+)
+def test_what_does_not_fit(tmp_path: Path, entry: dict[str, Any], change: dict[str, Any], message: str) -> None:
+    root = write(tmp_path / "tapvid_davis.pkl", {"goat": entry | change})
+    with pytest.raises(BenchmarkError, match=rf"tapvid_davis\.pkl: goat: .*{message}"):
+        list(TapVid(str(root)).videos())
+
+
+def test_what_is_missing(tmp_path: Path, entry: dict[str, Any]) -> None:
+    with pytest.raises(BenchmarkError, match=r"holds no tapvid_davis\*\.pkl"):
+        list(TapVid(str(tmp_path)).videos())
+    with pytest.raises(BenchmarkError, match=r"pass that of TapVid as --data\.root"):
+        list(TapVid().videos())
+    del entry["occluded"]
+    root = write(tmp_path / "a.pkl", {"goat": entry})
+    with pytest.raises(BenchmarkError, match=r"a\.pkl: goat: has no 'occluded'"):
+        list(TapVid(str(root)).videos())
+    root = write(tmp_path / "b.pkl", "text")
+    with pytest.raises(BenchmarkError, match=r"b\.pkl: holds str"):
+        list(TapVid(str(root)).videos())
