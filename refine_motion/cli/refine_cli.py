@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from omegaconf import OmegaConf
+from yaml import YAMLError
 
 from refine_motion.benchmarks.source_domain import FlowFolder, ProceduralPairs
 from refine_motion.cli.start import build, command_line, wandb_runs
@@ -15,49 +19,68 @@ from refine_motion.labels.adaptive import AdaptiveCycle
 from refine_motion.labels.balance import Balance, MotionBalance
 from refine_motion.labels.densify import Densify
 from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SoftWeight, SpeedStratifiedCap, SpreadRule
-from refine_motion.labels.teacher import FlowTeacher, LabelSettings
+from refine_motion.labels.summary import LabelSummary
+from refine_motion.labels.teacher import LabelSettings
+from refine_motion.labels.track_rules import AllFrames, LeastKnown, MinTrackSpeed, VisibilityAgreement
+from refine_motion.labels.track_teacher import TrackLabelSettings
 from refine_motion.models.weights import read_weights
 from refine_motion.refine.baselines import CycleLoss, WarpLoss
 from refine_motion.refine.datamodule import VideoLabelDataModule
+from refine_motion.refine.label_data import LabelDataModule
 from refine_motion.refine.module import RefineModule
 from refine_motion.refine.objectives import PseudoLabels
 from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.runs import RefinePlan, Run, refine_all
 from refine_motion.refine.selection import SelectionSettings
 from refine_motion.refine.stage1 import label_videos
+from refine_motion.refine.student import StudentModule
+from refine_motion.refine.track_datamodule import TrackDataModule
+from refine_motion.refine.track_module import TrackRefineModule
 from refine_motion.viz.wandb_report import report_to_wandb
 
 # Imported so that YAML files may give these class names without their modules.
 __all__ = [
     "AdaptiveCycle",
+    "AllFrames",
     "Balance",
     "ColourRule",
     "CycleLoss",
     "CycleRule",
     "Densify",
     "FlowFolder",
+    "LeastKnown",
     "MinSpeed",
+    "MinTrackSpeed",
     "MotionBalance",
     "ProceduralPairs",
     "PseudoLabels",
     "SoftWeight",
     "SpeedStratifiedCap",
     "SpreadRule",
+    "VisibilityAgreement",
     "WarpLoss",
     "run",
 ]
 
 
 class RefineCLI(LightningCLI):
-    """Adds the work folder, the settings of stage 1 and the plan, and makes ``fit`` the whole refinement."""
+    """Adds the work folder, the settings of stage 1 and the plan, and makes ``fit`` the whole refinement.
 
+    Attributes:
+        task: what is refined: a model of ``flow`` or of ``tracks``.
+        labelling: the settings of stage 1.
+    """
+
+    task = "flow"
+    labelling: type = LabelSettings
     result: RefineResult
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """``--workdir`` and ``--label.*`` for every subcommand."""
         parser.add_argument("--workdir", type=str, default="runs/refine", help="folder for everything this run writes")
         parser.link_arguments("seed_everything", "data.seed", compute_fn=_data_seed)
-        parser.add_argument("--label", type=LabelSettings, default=LabelSettings(), help="how stage 1 makes labels")
+        parser.add_argument("--task", type=str, default=self.task, help="what is refined: flow or tracks")
+        parser.add_argument("--label", type=self.labelling, default=self.labelling(), help="how stage 1 makes labels")
         parser.add_argument(
             "--selection", type=SelectionSettings, default=SelectionSettings(), help="how the weights are chosen"
         )
@@ -77,7 +100,11 @@ class RefineCLI(LightningCLI):
         """Leave the configuration as given: LightningCLI would let the settings in a checkpoint override it."""
 
     def fit(
-        self, model: RefineModule, datamodule: VideoLabelDataModule, ckpt_path: str | None = None, **_: Any
+        self,
+        model: StudentModule[Any],
+        datamodule: LabelDataModule[Any, Any],
+        ckpt_path: str | None = None,
+        **_: Any,
     ) -> None:
         """The whole refinement in place of the trainer's bare ``fit``; several of them where the plan says so."""
         _check_checkpoint(ckpt_path)
@@ -88,7 +115,10 @@ class RefineCLI(LightningCLI):
             # Where the refinement was finished already, nothing new can be told, and the student is untrained.
             for run in wandb_runs(self.trainer) if self.trainer.global_step else []:
                 model.to(self.trainer.strategy.root_device)
-                report_to_wandb(run, model, datamodule, self.result.labels, self.result.held_out)
+                if isinstance(model, RefineModule) and isinstance(datamodule, VideoLabelDataModule):
+                    labels = self.result.labels
+                    assert isinstance(labels, LabelSummary)  # Of flow, as its videos are.
+                    report_to_wandb(run, model, datamodule, labels, self.result.held_out)
                 # Or a second fit of this process would go on in the same run.
                 run.finish()
             return
@@ -107,9 +137,7 @@ class RefineCLI(LightningCLI):
     def before_validate(self) -> None:
         """Held-out labels are needed here too."""
         _check_checkpoint(self._get(self.config, "ckpt_path"))
-        label_videos(
-            self.trainer, FlowTeacher(self.model.teacher, self._get(self.config_init, "label")), self.datamodule
-        )
+        label_videos(self.trainer, self.model.labelling(self._get(self.config_init, "label")), self.datamodule)
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Without a group for the trainer's method ``label``, whose name the settings of stage 1 have."""
@@ -125,6 +153,13 @@ class RefineCLI(LightningCLI):
         if subcommand == "label":
             kwargs["settings"] = self._get(self.config_init, "label")
         return kwargs
+
+
+class TrackRefineCLI(RefineCLI):
+    """As :class:`RefineCLI`, for a model of tracks."""
+
+    task = "tracks"
+    labelling = TrackLabelSettings
 
 
 def _check_checkpoint(path: str | None) -> None:
@@ -158,4 +193,29 @@ def run(args: list[str]) -> int:
 
 
 def _cli(args: list[str]) -> RefineCLI:
+    if _task(args) == TrackRefineCLI.task:
+        return build(TrackRefineCLI, TrackRefineModule, TrackDataModule, args)
     return build(RefineCLI, RefineModule, VideoLabelDataModule, args)
+
+
+def _task(args: list[str]) -> str:
+    """What is refined, by the command line or else by the last configuration file that says it.
+
+    Raises:
+        ConfigError: there is no such task.
+    """
+    chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    chooser.add_argument("--task")
+    chooser.add_argument("--config", action="append", default=[])
+    known, _ = chooser.parse_known_args(args)
+    task = known.task
+    for path in reversed(known.config) if task is None else ():
+        with contextlib.suppress(OSError, ValueError, YAMLError):
+            content = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+            task = content.get("task") if isinstance(content, dict) else None
+        if task is not None:
+            break
+    task = task or RefineCLI.task
+    if task not in (RefineCLI.task, TrackRefineCLI.task):
+        raise ConfigError(f"task {task!r}: it is {RefineCLI.task} or {TrackRefineCLI.task}")
+    return str(task)

@@ -11,8 +11,10 @@ import torch
 from refine_motion.benchmarks.synthetic.clip import clip_name
 from refine_motion.benchmarks.synthetic.worlds import random_scene
 from refine_motion.demo.plan import DemoPlan
+from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.select import LabelRule, select
-from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.store import PairKey
+from refine_motion.labels.store_base import SafetensorStore
 from refine_motion.video.content import content_key
 
 
@@ -32,7 +34,11 @@ class LabelQuality:
 
 
 def label_quality(
-    plan: DemoPlan, videos: Path, store: LabelStore, filters: Mapping[str, LabelRule], per_clip: int = 3
+    plan: DemoPlan,
+    videos: Path,
+    store: SafetensorStore[PairKey, FlowLabel],
+    filters: Mapping[str, LabelRule],
+    per_clip: int = 3,
 ) -> LabelQuality:
     """Compare some labels of every clip with the exact flow of its scene.
 

@@ -194,7 +194,7 @@ def _labels(result: DemoResult) -> Section:
         frames.append(torch.cat((frame, overlay_flow(frame, flow, kept[0], max_speed)), dim=2))
     facts = Facts(
         {
-            "pairs labelled": result.refined.labels.pairs,
+            "pairs labelled": result.refined.labels.count,
             "kept by the filter": f"{quality.kept_share:.1%} of the pixels",
             "error of the kept labels": f"{quality.error:.3f} px (they move {quality.speed:.2f} px on average)",
         }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.bins import Bins, Quantity
-from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.label import Label
 from refine_motion.labels.select import LabelRule, cycle_ratio
 
 
@@ -54,7 +54,7 @@ class AdaptiveCycle(LabelRule):
         """Its ceiling."""
         return self.ceiling
 
-    def prepare(self, labels: Sequence[FlowLabel], weights: Sequence[Tensor]) -> AdaptiveCycle:
+    def prepare(self, labels: Sequence[Label], weights: Sequence[Tensor]) -> AdaptiveCycle:
         """The rule with the thresholds of a video; a bin that none of the labels is in gets the paper's rule."""
         ratios = torch.cat([cycle_ratio(label.evidence)[w > 0] for label, w in zip(labels, weights, strict=True)])
         bins = torch.cat([self.bins.of(label)[w > 0] for label, w in zip(labels, weights, strict=True)])
@@ -67,7 +67,7 @@ class AdaptiveCycle(LabelRule):
         prepared.thresholds = thresholds.clamp(self.floor, self.ceiling)
         return prepared
 
-    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, label: Label, weight: Tensor, generator: torch.Generator) -> Tensor:
         """See :class:`LabelRule`."""
         if self.thresholds is None:
             return self.prepare([label], [weight])(label, weight, generator)

@@ -10,7 +10,7 @@ from torch import Tensor
 from refine_motion.errors import ConfigError
 from refine_motion.labels.bins import Bins, Quantity
 from refine_motion.labels.clusters import APART_FRACTION, APART_PIXELS, CLUSTERS, motion_cluster
-from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.label import Label
 from refine_motion.labels.select import LabelRule
 
 
@@ -43,7 +43,7 @@ class MotionBalance(LabelRule):
             )
         self.share, self.pixels, self.fraction, self.most, self.least = share, pixels, fraction, most, least
 
-    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, label: Label, weight: Tensor, generator: torch.Generator) -> Tensor:
         """See :class:`LabelRule`."""
         group = motion_cluster(label, self.pixels, self.fraction)
         kept = weight > 0
@@ -76,7 +76,7 @@ class Balance(LabelRule):
             raise ConfigError(f"Balance: power must be in (0, 1] and most above 1, got {power} and {most}")
         self.bins, self.power, self.most = Bins("Balance", by, edges), power, most
 
-    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, label: Label, weight: Tensor, generator: torch.Generator) -> Tensor:
         """See :class:`LabelRule`."""
         group = self.bins.of(label)
         totals = _totals(weight, group, len(self.bins))

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.label import Label
 from refine_motion.labels.select import SPEED_EDGES, ascending
 
 Quantity = Literal["speed", "relative", "gradient", "boundary"]
-_QUANTITIES: dict[str, tuple[Callable[[FlowLabel], Tensor], tuple[float, ...]]] = {
+_QUANTITIES: dict[str, tuple[Callable[[Label], Tensor], tuple[float, ...]]] = {
     "speed": (lambda label: label.evidence.speed, SPEED_EDGES),
     "relative": (lambda label: torch.hypot(*label.relative.T), (1.0, 3.0, 10.0, 30.0)),
     "gradient": (lambda label: label.evidence.gradient, (1.0, 4.0, 16.0)),
@@ -43,6 +43,6 @@ class Bins:
     def __len__(self) -> int:
         return len(self.edges) + 1
 
-    def of(self, label: FlowLabel) -> Tensor:
+    def of(self, label: Label) -> Tensor:
         """``(N,)`` int64, the bin of each label; what lies on an edge belongs to the upper one."""
         return torch.bucketize(_QUANTITIES[self.by][0](label), torch.tensor(self.edges), right=True)

@@ -11,14 +11,14 @@ import math
 import torch
 from torch import Tensor
 
-from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.label import Label
 
 APART_PIXELS, APART_FRACTION = 3.0, 0.25
 # Cluster 0, then the octants in which something moves against it, clockwise as seen, since y points down.
 CLUSTERS = ("as the camera", "right", "down right", "down", "down left", "left", "up left", "up", "up right")
 
 
-def motion_cluster(label: FlowLabel, pixels: float = APART_PIXELS, fraction: float = APART_FRACTION) -> Tensor:
+def motion_cluster(label: Label, pixels: float = APART_PIXELS, fraction: float = APART_FRACTION) -> Tensor:
     """Number of each label's cluster; see :func:`cluster_of`."""
     return cluster_of(label.flow, label.relative, pixels, fraction)
 

@@ -147,6 +147,24 @@ SPREAD = LogQuantiser(2.0**-3, 2.0**3, 3)
 _PACKED = (("backward_speed", BACKWARD), ("colour_error", COLOUR), ("gradient", GRADIENT), ("spread", SPREAD))
 
 
+def pack_evidence(evidence: Evidence) -> Tensor:
+    """Backward speed, colour error, gradient and spread ``(N,)`` as one word ``(N,)`` uint16."""
+    packed, used = torch.zeros(len(evidence.spread), dtype=torch.int32), 0
+    for name, quantiser in _PACKED:
+        packed |= quantiser.encode(getattr(evidence, name)) << used
+        used += quantiser.bits
+    return packed.to(torch.uint16)
+
+
+def unpack_evidence(packed: Tensor) -> dict[str, Tensor]:
+    """The counterpart of :func:`pack_evidence`: fields ``(N,)`` float32 by name."""
+    fields, used = {}, 0
+    for name, quantiser in _PACKED:
+        fields[name] = quantiser.decode((packed.int() >> used) & (2**quantiser.bits - 1))
+        used += quantiser.bits
+    return fields
+
+
 def encode(label: FlowLabel) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors to store, and what the header must hold to read them.
 
@@ -161,16 +179,12 @@ def encode(label: FlowLabel) -> tuple[dict[str, Tensor], dict[str, str]]:
     mask = np.zeros(height * width, dtype=bool)
     mask[label.index.numpy()] = True
     evidence = label.evidence
-    packed, used = torch.zeros(len(label.flow), dtype=torch.int32), 0
-    for name, quantiser in _PACKED:
-        packed |= quantiser.encode(getattr(evidence, name)) << used
-        used += quantiser.bits
     cycle = CYCLE.encode(evidence.cycle_error) | ((evidence.boundary > 0).int() << CYCLE.bits)
     tensors = {
         "position": torch.frombuffer(bytearray(zlib.compress(np.packbits(mask).tobytes(), 6)), dtype=torch.uint8),
         "flow": (label.flow * 2.0**flow_bits).round().to(torch.int16),
         "cycle": cycle.to(torch.uint8),
-        "evidence": packed.to(torch.uint16),
+        "evidence": pack_evidence(evidence),
     }
     header = {
         "height": str(height),
@@ -193,16 +207,12 @@ def decode(tensors: dict[str, Tensor], header: dict[str, str]) -> FlowLabel:
     flow = tensors["flow"].float() / 2.0 ** int(header["flow_bits"])
     if not len(flow) == len(tensors["cycle"]) == len(tensors["evidence"]):
         raise ValueError("flow and evidence differ in number")
-    cycle, packed = tensors["cycle"].int(), tensors["evidence"].int()
-    fields, used = {}, 0
-    for name, quantiser in _PACKED:
-        fields[name] = quantiser.decode((packed >> used) & (2**quantiser.bits - 1))
-        used += quantiser.bits
+    cycle = tensors["cycle"].int()
     evidence = Evidence(
         cycle_error=CYCLE.decode(cycle & (2**CYCLE.bits - 1)),
         speed=torch.hypot(flow[:, 0], flow[:, 1]),
         boundary=(cycle >> CYCLE.bits).float(),
-        **fields,
+        **unpack_evidence(tensors["evidence"]),
     )
     size = (int(header["height"]), int(header["width"]))
     motion = torch.tensor([float(number) for number in header["dominant"].split()]).view(2, 3)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.label import Label
 from refine_motion.labels.select import LabelRule, cycle_ratio
 
 
@@ -58,8 +59,14 @@ class Densify(LabelRule):
         """Its ceiling."""
         return self.ceiling
 
-    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
-        """See :class:`LabelRule`."""
+    def __call__(self, label: Label, weight: Tensor, generator: torch.Generator) -> Tensor:
+        """See :class:`LabelRule`.
+
+        Raises:
+            ConfigError: the labels are tracks.
+        """
+        if not isinstance(label, FlowLabel):
+            raise ConfigError("Densify is for flow; tracks are made dense when they are made (label.dense)")
         allowed = cycle_ratio(label.evidence) <= self.ceiling
         relative = label.relative
         for _ in range(self.rounds):

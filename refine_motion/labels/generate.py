@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -9,12 +10,18 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from refine_motion.errors import VideoError
 from refine_motion.labels.codec import FlowLabel
-from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.store import PairKey
+from refine_motion.labels.store_base import FrameKey, SafetensorStore
 from refine_motion.labels.teacher import FlowTeacher
+from refine_motion.labels.track_codec import TrackLabel
+from refine_motion.labels.track_store import ClipKey
+from refine_motion.labels.track_teacher import TrackTeacher
+from refine_motion.labels.track_windows import TrackWindow
 from refine_motion.labels.windows import PairWindow
 from refine_motion.video.reader import read_frames
 
@@ -23,11 +30,11 @@ class UnlabelledWindows(Dataset[dict[str, Any]]):
     """The windows that still lack labels, each read in one go.
 
     Args:
-        windows: windows with the pairs to be labelled.
+        windows: windows to be labelled.
         strict: raise when a window cannot be read, instead of handing the reason on.
     """
 
-    def __init__(self, windows: Sequence[PairWindow], strict: bool):
+    def __init__(self, windows: Sequence[Any], strict: bool):
         self.windows = windows
         self.strict = strict
 
@@ -52,38 +59,80 @@ class LabelModule(LightningModule):
     Args:
         teacher: the frozen teacher.
         windows: the windows that the batches number.
-        views: by the content key of a video those chosen for it; the others have the views of the settings.
 
     Attributes:
         problems: a line for each window of this process that could not be read.
     """
 
-    def __init__(
-        self, teacher: FlowTeacher, windows: Sequence[PairWindow], views: Mapping[str, Sequence[str]] | None = None
-    ):
+    def __init__(self, teacher: FlowTeacher | TrackTeacher, windows: Sequence[Any]):
         super().__init__()
         self.windows = windows
-        self.views = views or {}
         self.teacher = teacher
-        self.network = teacher.model
+        # Registered, so that the trainer moves them.
+        self.networks = nn.ModuleList(teacher.models)
         self.problems: list[str] = []
 
+    @abstractmethod
+    def label(self, window: Any, frames: Tensor) -> list[tuple[Any, Any]]:
+        """Name and label of everything in a window.
+
+        Args:
+            window: one of :attr:`windows`.
+            frames: ``(T, 3, H, W)`` uint8, in order of time.
+        """
+
     def on_predict_start(self) -> None:
-        """See :meth:`FlowTeacher.take_threads`."""
+        """Compute with as many threads as the settings ask for."""
         self.teacher.take_threads()
 
-    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[tuple[PairKey, FlowLabel]]:
+    def predict_step(self, batch: dict[str, Any], batch_idx: int) -> list[tuple[Any, Any]]:
         """The labels of one window; none of a window that could not be read."""
         if batch["frames"] is None:
             self.problems.append(batch["problem"])
             return []
         # Where there are fewer windows than processes, the loader goes round.
         window = self.windows[batch["number"] % len(self.windows)]
-        keys = window.pair_keys()
-        seeds, views = [int(k.digest[:8], 16) for k in keys], self.views.get(window.clip.video.key)
         with true_float32():
-            labels = self.teacher.label(batch["frames"], list(window.pairs), seeds, views)
-        return list(zip(keys, labels, strict=True))
+            return self.label(window, batch["frames"])
+
+
+class PairLabelModule(LabelModule):
+    """Labels frame pairs.
+
+    Args:
+        teacher: the frozen teacher.
+        windows: the windows that the batches number.
+        views: by the content key of a video those chosen for it; the others have the views of the settings.
+    """
+
+    teacher: FlowTeacher
+
+    def __init__(
+        self, teacher: FlowTeacher, windows: Sequence[PairWindow], views: Mapping[str, Sequence[str]] | None = None
+    ):
+        super().__init__(teacher, windows)
+        self.views = views or {}
+
+    def label(self, window: PairWindow, frames: Tensor) -> list[tuple[PairKey, FlowLabel]]:
+        """See :class:`LabelModule`."""
+        keys = window.label_keys()
+        seeds, views = [_seed(key) for key in keys], self.views.get(window.clip.video.key)
+        return list(zip(keys, self.teacher.label(frames, list(window.pairs), seeds, views), strict=True))
+
+
+class TrackLabelModule(LabelModule):
+    """Labels windows with tracks; see :class:`LabelModule`."""
+
+    teacher: TrackTeacher
+
+    def label(self, window: TrackWindow, frames: Tensor) -> list[tuple[ClipKey, TrackLabel]]:
+        """See :class:`LabelModule`."""
+        frames = frames.flip(0) if window.backward else frames
+        return [(window.key, self.teacher.label(frames, _seed(window.key)))]
+
+
+def _seed(key: FrameKey) -> int:
+    return int(key.digest[:8], 16)
 
 
 def true_float32() -> AbstractContextManager[None]:
@@ -101,7 +150,7 @@ class LabelWriter(BasePredictionWriter):
         store: where labels go.
     """
 
-    def __init__(self, store: LabelStore):
+    def __init__(self, store: SafetensorStore[Any, Any]):
         super().__init__(write_interval="batch")
         self.store = store
 
@@ -109,7 +158,7 @@ class LabelWriter(BasePredictionWriter):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        prediction: list[tuple[PairKey, FlowLabel]],
+        prediction: list[tuple[Any, Any]],
         batch_indices: Sequence[int] | None,
         batch: Any,
         batch_idx: int,

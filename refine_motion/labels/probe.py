@@ -84,7 +84,7 @@ def plan_probe(windows: Iterable[PairWindow]) -> list[ProbedVideo]:
     pairs: dict[str, list[PairKey]] = {}
     for window in windows:
         videos.setdefault(window.clip.video.key, window.clip.video)
-        pairs.setdefault(window.clip.video.key, []).extend(window.pair_keys())
+        pairs.setdefault(window.clip.video.key, []).extend(window.label_keys())
     return [ProbedVideo(video, tuple(evenly(pairs[key], _PAIRS))) for key, video in videos.items()]
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.label import Label
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold
 from refine_motion.types import Evidence
 
@@ -31,7 +31,7 @@ class LabelRule(ABC):
         return 0.0
 
     @abstractmethod
-    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, label: Label, weight: Tensor, generator: torch.Generator) -> Tensor:
         """The new weights, ``(N,)`` float32; 0 drops a label, and 1 is what one weighs before any rule.
 
         Args:
@@ -40,7 +40,7 @@ class LabelRule(ABC):
             generator: source of randomness on the CPU, seeded by the pair.
         """
 
-    def prepare(self, labels: Sequence[FlowLabel], weights: Sequence[Tensor]) -> LabelRule:
+    def prepare(self, labels: Sequence[Label], weights: Sequence[Tensor]) -> LabelRule:
         """The rule for one video, for those that learn something of it first; the same rule by default.
 
         Args:
@@ -62,7 +62,7 @@ class LabelFilter(LabelRule):
             generator: source of randomness on the CPU, seeded by the pair.
         """
 
-    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, label: Label, weight: Tensor, generator: torch.Generator) -> Tensor:
         """See :class:`LabelRule`; the filter sees only what the rules before it kept."""
         kept = (weight > 0).nonzero().flatten()
         dropped = kept[~self.keep(label.evidence[kept], generator)]
@@ -187,7 +187,7 @@ class SoftWeight(LabelRule):
             raise ConfigError(f"SoftWeight: tau must be positive, got {tau}")
         self.tau = tau
 
-    def __call__(self, label: FlowLabel, weight: Tensor, generator: torch.Generator) -> Tensor:
+    def __call__(self, label: Label, weight: Tensor, generator: torch.Generator) -> Tensor:
         """See :class:`LabelRule`."""
         return weight * torch.exp(-(cycle_ratio(label.evidence) / self.tau).square())
 
@@ -203,7 +203,7 @@ def ascending(rule: str, edges: Sequence[float]) -> list[float]:
     return list(edges)
 
 
-def weights_in_turn(rules: Sequence[LabelRule], label: FlowLabel, seed: int) -> Iterator[Tensor]:
+def weights_in_turn(rules: Sequence[LabelRule], label: Label, seed: int) -> Iterator[Tensor]:
     """Weights ``(N,)`` before any rule, all 1, and after each in turn; see :func:`select`."""
     generator = torch.Generator().manual_seed(seed)
     weight = torch.ones(len(label.flow))
@@ -213,7 +213,7 @@ def weights_in_turn(rules: Sequence[LabelRule], label: FlowLabel, seed: int) -> 
         yield weight
 
 
-def select(rules: Sequence[LabelRule], label: FlowLabel, seed: int) -> Tensor:
+def select(rules: Sequence[LabelRule], label: Label, seed: int) -> Tensor:
     """Apply the rules in order.
 
     Args:

@@ -12,8 +12,10 @@ from rich.table import Table
 from torch import Tensor
 
 from refine_motion.labels.clusters import CLUSTERS, motion_cluster
+from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.select import SPEED_EDGES, LabelRule, weights_in_turn
-from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.store import PairKey
+from refine_motion.labels.store_base import SafetensorStore
 from refine_motion.labels.weighted import WeightedLabels
 
 # A histogram of some hundred pairs says what one of all pairs says; reading all would take minutes on a large store.
@@ -66,6 +68,11 @@ class LabelSummary:
     bytes: int
     bytes_per_pixel: float
 
+    @property
+    def count(self) -> int:
+        """Labels in the store."""
+        return self.pairs
+
     def table(self) -> Group:
         """The summary for a terminal."""
         return Group(self._yield(), self._rules(), self._motion())
@@ -108,7 +115,10 @@ class LabelSummary:
 
 
 def summarise(
-    store: LabelStore, keys: Sequence[PairKey], rules: Sequence[LabelRule], max_read: int = MAX_READ
+    store: SafetensorStore[PairKey, FlowLabel],
+    keys: Sequence[PairKey],
+    rules: Sequence[LabelRule],
+    max_read: int = MAX_READ,
 ) -> LabelSummary:
     """Measure the yield of the labels of some pairs.
 

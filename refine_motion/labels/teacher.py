@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.blend import blend, doubts
 from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.fingerprint import fingerprint
+from refine_motion.labels.store import LabelStore
 from refine_motion.labels.views import Look, View, parse_view
 from refine_motion.models.base import FlowModel
 from refine_motion.motion.cycle import PAPER_ALPHA, PAPER_BETA, cycle_threshold, flow_evidence
@@ -92,15 +93,16 @@ class FlowTeacher:
 
     def __init__(self, model: FlowModel, settings: LabelSettings):
         self.model = model.eval().requires_grad_(False)
+        self.models: list[nn.Module] = [self.model]
         self.settings = settings
         self.facts: dict[str, object] = {"model": model.name, **asdict(settings)}
         if settings.precision != "32":
             self.facts["correlation_dtype"] = model.options.correlation_dtype
-        digest = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
-        for name, value in sorted(model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-        self.fingerprint = digest.hexdigest()[:16]
+        self.fingerprint = fingerprint(self.facts, model)
+
+    def store(self, root: str | Path) -> LabelStore:
+        """Where its labels are."""
+        return LabelStore(root, self.fingerprint, self.facts)
 
     @property
     def min_side(self) -> int:

@@ -3,37 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.label import Label
 from refine_motion.labels.opened import evenly
 from refine_motion.labels.select import LabelRule, select
-from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.store_base import FrameKey, SafetensorStore
+
+Key = TypeVar("Key", bound=FrameKey)
+Kind = TypeVar("Kind", bound=Label)
 
 # Labels of a video that are looked at: enough to tell how good they are at each speed.
 _LOOKED_AT = 6
 
 
-class WeightedLabels:
-    """The labels of some pairs and what each weighs.
+class WeightedLabels(Generic[Key, Kind]):
+    """The labels of some pairs or windows and what each weighs.
 
     Args:
         store: where they are.
         rules: applied in order.
-        keys: the labelled pairs, of which a few evenly spaced ones of each video prepare its rules.
+        keys: those that are labelled, of which a few evenly spaced ones of each video prepare its rules.
     """
 
-    def __init__(self, store: LabelStore, rules: Sequence[LabelRule], keys: Iterable[PairKey]):
+    def __init__(self, store: SafetensorStore[Key, Kind], rules: Sequence[LabelRule], keys: Iterable[Key]):
         self.store, self.rules = store, list(rules)
-        self._keys: dict[str, list[PairKey]] = {}
+        self._keys: dict[str, list[Key]] = {}
         for key in keys:
             self._keys.setdefault(key.video, []).append(key)
         self._prepared: dict[str, list[LabelRule]] = {}
 
-    def read(self, key: PairKey, seed: int = 0) -> tuple[FlowLabel, Tensor]:
-        """The label of a pair and its weights ``(N,)``; see :func:`refine_motion.labels.select.select`.
+    def read(self, key: Key, seed: int = 0) -> tuple[Kind, Tensor]:
+        """A label and its weights ``(N,)``; see :func:`refine_motion.labels.select.select`.
 
         Raises:
             LabelError: it is missing or damaged.
@@ -52,7 +57,7 @@ class WeightedLabels:
             self._prepared[video] = self._prepare(self._keys[video]) if learns else self.rules
         return self._prepared[video]
 
-    def _prepare(self, keys: Sequence[PairKey]) -> list[LabelRule]:
+    def _prepare(self, keys: Sequence[Key]) -> list[LabelRule]:
         """Each rule learns from the labels as those before it left them."""
         labels = [self.store.read(key) for key in evenly(keys, _LOOKED_AT)]
         generators = [torch.Generator().manual_seed(0) for _ in labels]

@@ -22,15 +22,15 @@ class PairWindow:
     clip: Clip
     pairs: tuple[tuple[int, int], ...]
 
-    def pair_keys(self) -> list[PairKey]:
+    def label_keys(self) -> list[PairKey]:
         """The name of each pair in a label store."""
         frames = self.clip.frames
         return [PairKey(self.clip.video.key, frames[a], frames[b]) for a, b in self.pairs]
 
-    def only(self, wanted: set[PairKey]) -> PairWindow:
-        """The same window with just the wanted pairs."""
-        kept = tuple(pair for pair, key in zip(self.pairs, self.pair_keys(), strict=True) if key in wanted)
-        return replace(self, pairs=kept)
+    def only(self, wanted: set[PairKey]) -> PairWindow | None:
+        """The same window with just the wanted pairs; None where there are none of them."""
+        kept = tuple(pair for pair, key in zip(self.pairs, self.label_keys(), strict=True) if key in wanted)
+        return replace(self, pairs=kept) if kept else None
 
 
 def plan_windows(

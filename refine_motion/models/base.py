@@ -71,6 +71,12 @@ class MotionModel(nn.Module, ABC):
     stride: int
     min_side: int
 
+    def freeze_batch_norm(self) -> None:
+        """Keep batch-norm layers at their running statistics (call again after every ``train()``)."""
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
 
 class FlowModel(MotionModel):
     """An optical-flow network.
@@ -147,12 +153,6 @@ class FlowModel(MotionModel):
         features = self.encode(torch.cat((a, b)))
         count = a.shape[0]
         return self.match(features[:count], features[count:], iters)
-
-    def freeze_batch_norm(self) -> None:
-        """Keep batch-norm layers at their running statistics (call again after every ``train()``)."""
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
 
 
 def check_frames(frames: Tensor, min_side: int) -> None:

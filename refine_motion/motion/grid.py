@@ -46,6 +46,23 @@ def sample(image: Tensor, xy: Tensor, padding_mode: str = "zeros") -> Tensor:
     return F.grid_sample(image, normalised, mode="bilinear", padding_mode=padding_mode, align_corners=False)
 
 
+def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """Frames at another size, in pixel-edge geometry, averaged where they shrink.
+
+    Args:
+        frames: ``(T, 3, H, W)`` uint8.
+        size: ``(h, w)`` wanted.
+
+    Returns:
+        ``(T, 3, h, w)`` uint8.
+    """
+    if tuple(frames.shape[-2:]) == tuple(size):
+        return frames
+    smaller = size[0] < frames.shape[-2] or size[1] < frames.shape[-1]
+    found = F.interpolate(frames.float(), size, mode="bilinear", align_corners=False, antialias=smaller)
+    return found.round().clamp(0, 255).to(torch.uint8)
+
+
 def warp(image: Tensor, flow: Tensor, padding_mode: str = "zeros") -> Tensor:
     """``image`` sampled at ``x + flow(x)``: the second image brought onto the first.
 

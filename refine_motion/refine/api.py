@@ -53,8 +53,9 @@ def label(
     out = Path(out)
     module = VideoLabelDataModule(str(videos), labels=str(out), cache=str(out / "index"), **data)
     trainer = RefineTrainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
-    store, _ = label_videos(trainer, FlowTeacher(load_flow_model(model, weights), settings), module)
-    return store
+    teacher = FlowTeacher(load_flow_model(model, weights), settings)
+    label_videos(trainer, teacher, module)
+    return teacher.store(out)
 
 
 def refine(

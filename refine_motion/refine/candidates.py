@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from refine_motion.models.weights import read_weights, save_weights
-from refine_motion.refine.module import RefineModule
+from refine_motion.refine.student import StudentModule
 
 State = Mapping[str, Tensor]
 
@@ -33,7 +33,7 @@ class Snapshots(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remove what another training left, or what lies after the step that this one goes on from."""
-        assert isinstance(pl_module, RefineModule)
+        assert isinstance(pl_module, StudentModule)
         total = pl_module.total_steps()
         self._steps = {number * total // (self.count + 1) for number in range(1, self.count + 1)} - {0}
         if trainer.is_global_zero:
@@ -43,7 +43,7 @@ class Snapshots(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         """Save where it is time to."""
-        assert isinstance(pl_module, RefineModule)
+        assert isinstance(pl_module, StudentModule)
         path = self.folder / _PATTERN.replace("*", f"{trainer.global_step:06d}")
         # With accumulated gradients several batches end at the same step.
         if trainer.global_step in self._steps and trainer.is_global_zero and not path.exists():

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.opened import evenly
 from refine_motion.labels.source_domain import SourceDomain
 from refine_motion.labels.store import PairKey
@@ -34,7 +35,7 @@ class Source:
     """
 
     windows: Sequence[PairWindow]
-    labels: WeightedLabels
+    labels: WeightedLabels[PairKey, FlowLabel]
     crop: tuple[int, int]
     seed: int
     region: Callable[[tuple[int, int]], Tensor] | None = None
@@ -64,7 +65,7 @@ class Source:
         for w, p in samples:
             window = self.windows[w]
             a, b = window.pairs[p]
-            key = window.pair_keys()[p]
+            key = window.label_keys()[p]
             label, weights = self.labels.read(key, sample_seed(self.seed, 0, key))
             flow, weight = dense(label, weights)
             size = label.size

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from refine_motion.labels.windows import PairWindow
-
+Window = TypeVar("Window")
 Part = Literal["choose", "decide"]
 PARTS: tuple[Part, Part] = ("choose", "decide")
 # With fewer windows blocks are held out, since the few windows differ too much to stand for one another.
@@ -53,7 +52,7 @@ class Blocks:
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOut(Generic[Window]):
     """Which windows to train on, and which to judge by.
 
     Attributes:
@@ -62,16 +61,16 @@ class HeldOut:
         blocks: parts of every frame that are held out instead of whole windows; both lists are the same windows then.
     """
 
-    training: list[PairWindow]
-    windows: list[PairWindow]
+    training: list[Window]
+    windows: list[Window]
     blocks: Blocks | None = None
 
-    def part(self, part: Part) -> list[PairWindow]:
+    def part(self, part: Part) -> list[Window]:
         """The windows of one part: every other one, or, with blocks, all of them."""
         return self.windows if self.blocks else self.windows[PARTS.index(part) :: 2]
 
 
-def hold_out(windows: Sequence[PairWindow], share: float, seed: int) -> HeldOut:
+def hold_out(windows: Sequence[Window], share: float, seed: int) -> HeldOut[Window]:
     """Windows spread evenly, at least two; where there are fewer than eight, twice the share of the frame in blocks.
 
     Args:

@@ -13,36 +13,27 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 
 from refine_motion.labels.teacher import FlowTeacher
-from refine_motion.refine.datamodule import VideoLabelDataModule
-from refine_motion.refine.module import RefineModule
+from refine_motion.labels.track_teacher import TrackTeacher
+from refine_motion.refine.label_data import LabelDataModule
 from refine_motion.refine.selection import SelectionSettings
+from refine_motion.refine.student import StudentModule
 
 
 def identity(
     trainer: Trainer,
-    module: RefineModule,
-    data: VideoLabelDataModule,
-    teacher: FlowTeacher,
+    module: StudentModule[Any],
+    data: LabelDataModule[Any, Any],
+    teacher: FlowTeacher | TrackTeacher,
     selection: SelectionSettings,
 ) -> str:
     """Digest of everything that the refined weights depend on: weights, labels, videos by content, and settings."""
     facts = {
         "teacher": teacher.fingerprint,
         # With their windows and in order: both decide which samples a step has, and which are held out.
-        "windows": [[key.digest for key in window.pair_keys()] for window in data.windows],
+        "windows": [[key.digest for key in window.label_keys()] for window in data.windows],
         "model": module.settings,
         "selection": selection,
-        "data": [
-            data.filters,
-            data.crop,
-            data.crop_candidates,
-            data.batch_size,
-            data.holdout,
-            data.seed,
-            data.replay,
-            data.replay_share,
-            data.made_share,
-        ],
+        "data": data.settings(),
         "trainer": [
             trainer.max_steps,
             trainer.max_epochs,

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset, DistributedSampler
 
 from refine_motion.labels.store import PairKey
+from refine_motion.labels.store_base import FrameKey
 
 
 class PairRequest(NamedTuple):
@@ -27,7 +28,7 @@ class PairRequest(NamedTuple):
     replayed: bool = False
 
 
-def sample_seed(run_seed: int, epoch: int, key: PairKey) -> int:
+def sample_seed(run_seed: int, epoch: int, key: FrameKey) -> int:
     """Seed of all random choices for one sample of one epoch, whatever worker, process or batch it falls to."""
     digest = hashlib.sha256(f"{run_seed}:{epoch}:{key.digest}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1

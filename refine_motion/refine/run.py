@@ -13,18 +13,20 @@ import torch
 from lightning.pytorch import Trainer
 
 from refine_motion.files import replacing
-from refine_motion.labels.store import LabelStore
+from refine_motion.labels.store_base import SafetensorStore
 from refine_motion.labels.summary import LabelSummary
-from refine_motion.labels.teacher import FlowTeacher, LabelSettings
+from refine_motion.labels.teacher import LabelSettings
+from refine_motion.labels.track_summary import TrackSummary
+from refine_motion.labels.track_teacher import TrackLabelSettings
 from refine_motion.refine.candidates import Snapshots
-from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.decision import Decision
 from refine_motion.refine.identity import identity
-from refine_motion.refine.module import RefineModule
+from refine_motion.refine.label_data import LabelDataModule
 from refine_motion.refine.report import report
 from refine_motion.refine.selection import SelectionSettings
 from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.stage2 import REFINED, finish
+from refine_motion.refine.student import StudentModule
 
 RESULT = "result.json"
 
@@ -47,17 +49,17 @@ class RefineResult:
 
     weights: Path
     files: dict[str, Path]
-    store: LabelStore
-    labels: LabelSummary
+    store: SafetensorStore[Any, Any]
+    labels: LabelSummary | TrackSummary
     held_out: dict[str, float]
     outcome: Decision
 
 
 def refine_once(
     trainer: Trainer,
-    module: RefineModule,
-    data: VideoLabelDataModule,
-    settings: LabelSettings,
+    module: StudentModule[Any],
+    data: LabelDataModule[Any, Any],
+    settings: LabelSettings | TrackLabelSettings,
     folder: str | Path,
     checkpoint: str | None = None,
     selection: SelectionSettings = SelectionSettings(),  # noqa: B008  (frozen)
@@ -83,7 +85,7 @@ def refine_once(
         RefineMotionError: one line on what is wrong with videos, weights or settings.
     """
     folder = Path(folder)
-    teacher = FlowTeacher(module.teacher, settings)
+    teacher = module.labelling(settings)
     store, summary = label_videos(trainer, teacher, data)
     module.identity = identity(trainer, module, data, teacher, selection)
     if checkpoint is None:

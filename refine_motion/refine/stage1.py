@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -12,20 +13,26 @@ from torch.utils.data import DataLoader
 
 from refine_motion.errors import ConfigError, LabelError
 from refine_motion.files import remove_abandoned
-from refine_motion.labels.generate import LabelModule, LabelWriter
+from refine_motion.labels.generate import LabelModule, LabelWriter, PairLabelModule, TrackLabelModule
 from refine_motion.labels.opened import note_videos
 from refine_motion.labels.probe import noted_probe, plan_probe, probe_table
 from refine_motion.labels.probe_run import ProbedFrames, ProbeModule
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.store import LabelStore
+from refine_motion.labels.store_base import SafetensorStore
 from refine_motion.labels.summary import LabelSummary, summarise
 from refine_motion.labels.teacher import FlowTeacher
-from refine_motion.refine.datamodule import VideoLabelDataModule, loading_timeout
+from refine_motion.labels.track_store import TrackStore
+from refine_motion.labels.track_summary import TrackSummary, summarise_tracks
+from refine_motion.labels.track_teacher import TrackTeacher
+from refine_motion.refine.label_data import LabelDataModule, loading_timeout
 from refine_motion.refine.report import report
 
 
-def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataModule) -> tuple[LabelStore, LabelSummary]:
-    """Label every pair that has no usable label yet, and print the yield.
+def label_videos(
+    trainer: Trainer, teacher: FlowTeacher | TrackTeacher, data: LabelDataModule[Any, Any]
+) -> tuple[SafetensorStore[Any, Any], LabelSummary | TrackSummary]:
+    """Label everything that has no usable label yet, and print the yield.
 
     Args:
         trainer: runs the prediction over its processes.
@@ -39,7 +46,8 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         VideoError: no video is readable, or none holds a pair.
         LabelError: no pair could be labelled, or the filters keep no pixel.
     """
-    store = LabelStore(data.labels, teacher.fingerprint, teacher.facts)
+    data.check(teacher)
+    store: SafetensorStore[Any, Any] = teacher.store(data.labels)
     data.store = store
     data.min_side = teacher.min_side
     _check_ceiling(data.filters, teacher.settings.ceiling)
@@ -53,9 +61,7 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
     windows, reasons = data.unlabelled()
     if windows:
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-        console.print(
-            f"Stage 1: labelling {sum(len(w.pairs) for w in windows)} of {len(data.pair_keys())} pairs ({told})"
-        )
+        console.print(f"Stage 1: labelling {sum(reasons.values())} of {len(data.label_keys())} {data.unit} ({told})")
         # One list for the frames and for the names of their labels, whatever else writes to the store meanwhile.
         data.pending = windows
         if trainer.is_global_zero:
@@ -64,9 +70,7 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         trainer.strategy.barrier()
         threads = torch.get_num_threads()
         try:
-            lacking = {window.clip.video.key for window in windows}
-            views = _probe(trainer, teacher, store, data, lacking, console)
-            module = LabelModule(teacher, windows, views)
+            module = _labeller(trainer, teacher, data, windows, console)
             _label(trainer, module, store, data, console)
         finally:
             if teacher.settings.threads_per_process is not None:
@@ -74,28 +78,47 @@ def label_videos(trainer: Trainer, teacher: FlowTeacher, data: VideoLabelDataMod
         for problem in module.problems:
             Console(stderr=True).print(f"not labelled: {problem}", markup=False, soft_wrap=True)
     else:
-        console.print(f"Stage 1: all {len(data.pair_keys())} pairs are labelled already")
-    missing = {key for key, _ in store.missing(data.pair_keys())}
-    labelled = [key for key in data.pair_keys() if key not in missing]
+        console.print(f"Stage 1: all {len(data.label_keys())} {data.unit} are labelled already")
+    missing = {key for key, _ in store.missing(data.label_keys())}
+    labelled = [key for key in data.label_keys() if key not in missing]
     if not labelled:
-        raise LabelError(f"{data.labels}: no pair could be labelled; see the reasons above")
+        raise LabelError(f"{data.labels}: none of the {data.unit} could be labelled; see the reasons above")
     if trainer.is_global_zero:
         store.write_manifest()
         note_videos(store.root, data.cache, (window.clip.video for window in data.windows))
-    summary = summarise(store, labelled, data.filters)
+    summary: LabelSummary | TrackSummary
+    if isinstance(store, TrackStore):
+        summary = summarise_tracks(store, labelled, data.filters)
+    else:
+        summary = summarise(store, labelled, data.filters)
     console.print(summary.table())
-    if summary.kept_share == 0 and summary.read == summary.pairs:
+    if summary.kept_share == 0 and summary.read == len(labelled):
         raise LabelError(
             f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (for example CycleRule)"
         )
     return store, summary
 
 
+def _labeller(
+    trainer: Trainer,
+    teacher: FlowTeacher | TrackTeacher,
+    data: LabelDataModule[Any, Any],
+    windows: Sequence[Any],
+    console: Console,
+) -> LabelModule:
+    """What labels the windows."""
+    if isinstance(teacher, TrackTeacher):
+        return TrackLabelModule(teacher, windows)
+    lacking = {window.clip.video.key for window in windows}
+    views = _probe(trainer, teacher, teacher.store(data.labels), data, lacking, console)
+    return PairLabelModule(teacher, windows, views)
+
+
 def _probe(
     trainer: Trainer,
     teacher: FlowTeacher,
     store: LabelStore,
-    data: VideoLabelDataModule,
+    data: LabelDataModule[Any, Any],
     videos: set[str],
     console: Console,
 ) -> dict[str, tuple[str, ...]]:
@@ -121,7 +144,11 @@ def _probe(
 
 
 def _label(
-    trainer: Trainer, module: LabelModule, store: LabelStore, data: VideoLabelDataModule, console: Console
+    trainer: Trainer,
+    module: LabelModule,
+    store: SafetensorStore[Any, Any],
+    data: LabelDataModule[Any, Any],
+    console: Console,
 ) -> None:
     """Label the windows of the module over all processes, and say how long it took."""
     writer = LabelWriter(store)
@@ -134,8 +161,8 @@ def _label(
         callbacks.remove(writer)
     # Every process must see what all have written before any looks at the yield.
     trainer.strategy.barrier()
-    seconds, pairs = time.monotonic() - start, sum(len(window.pairs) for window in module.windows)
-    console.print(f"Stage 1: {pairs} pairs in {seconds:.0f} s, {seconds / pairs:.2f} s a pair")
+    seconds, count = time.monotonic() - start, sum(len(window.label_keys()) for window in module.windows)
+    console.print(f"Stage 1: {count} {data.unit} in {seconds:.0f} s, {seconds / count:.2f} s for each")
 
 
 def _check_ceiling(rules: Sequence[LabelRule], ceiling: float) -> None:

@@ -6,17 +6,18 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Trainer
 from rich.table import Table
 
 from refine_motion.models.weights import save_weights
 from refine_motion.refine.candidates import Snapshots
-from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.decision import UNCHECKED, Decision
-from refine_motion.refine.module import RefineModule
+from refine_motion.refine.label_data import LabelDataModule
 from refine_motion.refine.report import report
 from refine_motion.refine.selection import choose
+from refine_motion.refine.student import StudentModule
 
 NO_PROOF = "A small cycle error alone does not make a model better: compare on true flow."
 REFINED = "refined"
@@ -41,7 +42,11 @@ class Outcome:
 
 
 def finish(
-    trainer: Trainer, module: RefineModule, data: VideoLabelDataModule, folder: Path, snapshots: Snapshots | None
+    trainer: Trainer,
+    module: StudentModule[Any],
+    data: LabelDataModule[Any, Any],
+    folder: Path,
+    snapshots: Snapshots | None,
 ) -> Outcome:
     """Measure students and teacher on what was held out, print a table, choose among the weights and save them.
 
@@ -67,7 +72,7 @@ def finish(
         if snapshots and data.holdout:
             at_the_end = {"last" if name == "student" else name: model.state_dict() for name, model in students.items()}
             candidates = {**snapshots.states(), **at_the_end}
-            choice = choose(module.teacher, candidates, data, module.iters, trainer.strategy.root_device)
+            choice = choose(module.panel(data, trainer.strategy.root_device), candidates)
             decision, gains = choice.decision, choice.gains
             refined.load_state_dict(dict(choice.state))
         facts = {

@@ -1,6 +1,7 @@
-"""The three losses that PIPs is trained with (Harley et al., ECCV 2022, arXiv 2204.04153), as published.
+"""Losses of track models: the three that PIPs is trained with, as published, and one for its features alone.
 
-Refining Pre-Trained Motion Models (arXiv 2401.00850) trains with the first and the last of them.
+PIPs: Harley et al., ECCV 2022, arXiv 2204.04153. Refining Pre-Trained Motion Models (arXiv 2401.00850) trains with the
+places and the score maps.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from refine_motion.models.pips_layers import sample_extrapolating
 
 _EPSILON = 1e-6
 
@@ -75,6 +78,36 @@ def score_map_loss(score_maps: Sequence[Tensor], target: Tensor, visible: Tensor
         elsewhere = elsewhere + F.softplus(scores).sum() - F.softplus(own).sum()
     count = len(score_maps) * len(cell)
     return here / (_EPSILON + count) + elsewhere / (_EPSILON + count * (height * width - 1))
+
+
+def matching_loss(maps: Tensor, target: Tensor, visible: Tensor) -> Tensor:
+    """How surely a point's features of the first frame find it among all cells of each later one.
+
+    Cross-entropy over the cells, as in contrastive learning of features (InfoNCE, van den Oord et al., arXiv
+    1807.03748). The score maps' own loss takes the mean over thousands of cells that nobody would mistake for the
+    point; this one dwells on those that somebody would.
+
+    Args:
+        maps: ``(B, S, C, h, w)`` features.
+        target: ``(B, S, N, 2)`` (x, y) in cells; the four around count by their nearness.
+        visible: ``(B, S, N)`` of 0 or 1; hidden points do not count, nor those outside the map.
+
+    Returns:
+        Scalar; 0 where no point counts.
+    """
+    height, width = maps.shape[-2:]
+    source = sample_extrapolating(maps[:, 0], target[:, 0]) * maps.shape[2] ** -0.5
+    scores = torch.einsum("bnc,bschw->bsnhw", source, maps[:, 1:]).flatten(3)
+    places, inside = target[:, 1:], visible[:, 1:] > 0
+    x, y = places.nan_to_num(nan=-1.0).unbind(dim=-1)
+    counted = inside & (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    scores, x, y = scores[counted], x[counted], y[counted]
+    x0, y0 = x.floor().clamp(max=width - 2), y.floor().clamp(max=height - 2)
+    fx, fy = x - x0, y - y0
+    cell = (y0 * width + x0).long()[:, None] + torch.tensor([0, 1, width, width + 1], device=maps.device)
+    near = torch.stack(((1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy), dim=1)
+    found = scores.gather(1, cell) - scores.logsumexp(dim=1, keepdim=True)
+    return -(near * found).sum() / max(len(cell), 1)
 
 
 def _difference(places: Tensor, target: Tensor, valid: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.teacher import FlowTeacher, LabelSettings
-from refine_motion.refine.datamodule import VideoLabelDataModule
-from refine_motion.refine.module import RefineModule
+from refine_motion.labels.teacher import LabelSettings
+from refine_motion.labels.track_teacher import TrackLabelSettings
+from refine_motion.refine.label_data import LabelDataModule
 from refine_motion.refine.progress import StepProgressBar
 from refine_motion.refine.stage1 import label_videos
+from refine_motion.refine.student import StudentModule
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -81,9 +82,9 @@ class RefineTrainer(Trainer):
 
     def label(
         self,
-        model: RefineModule,
-        datamodule: VideoLabelDataModule,
-        settings: LabelSettings = LabelSettings(),  # noqa: B008
+        model: StudentModule[Any],
+        datamodule: LabelDataModule[Any, Any],
+        settings: LabelSettings | TrackLabelSettings = LabelSettings(),  # noqa: B008
     ) -> None:
         """Stage 1 alone: label what is missing and print the yield.
 
@@ -92,4 +93,4 @@ class RefineTrainer(Trainer):
             datamodule: the videos.
             settings: how labels are made.
         """
-        label_videos(self, FlowTeacher(model.teacher, settings), datamodule)
+        label_videos(self, model.labelling(settings), datamodule)

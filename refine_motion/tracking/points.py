@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
+from refine_motion.motion.keypoints import corners, grid
 
 _NEEDED, _ALLOWED = ("frame", "x", "y"), ("point", "frame", "x", "y")
-# Corners are at least this share of the frame's root area apart, halved until there are enough of them.
-_APART = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Points:
 
 
 def grid_points(size: tuple[int, int], count: int, frame: int = 0) -> Points:
-    """Points spread evenly over a frame, in rows and columns, half a step from its edges.
+    """Points spread evenly over a frame; see :func:`refine_motion.motion.keypoints.grid`.
 
     Args:
         size: ``(H, W)`` of the frames.
@@ -44,17 +42,11 @@ def grid_points(size: tuple[int, int], count: int, frame: int = 0) -> Points:
         ConfigError: there is to be none.
     """
     _check_count(count)
-    height, width = size
-    rows = min(height, max(1, round(math.sqrt(count * height / width))))
-    columns = min(width, max(1, round(count / rows)))
-    x = (torch.arange(columns) + 0.5) * width / columns - 0.5
-    y = (torch.arange(rows) + 0.5) * height / rows - 0.5
-    grid = torch.cartesian_prod(y, x).view(-1, 2).flip(-1)
-    return _numbered(grid, frame)
+    return _numbered(grid(size, count), frame)
 
 
 def corner_points(image: Tensor, count: int, frame: int = 0) -> Points:
-    """The strongest corners of a frame that are not close together (Shi and Tomasi, CVPR 1994).
+    """The strongest corners of a frame; see :func:`refine_motion.motion.keypoints.corners`.
 
     Args:
         image: ``(3, H, W)`` uint8 RGB.
@@ -64,34 +56,11 @@ def corner_points(image: Tensor, count: int, frame: int = 0) -> Points:
     Raises:
         ConfigError: there is to be none, or the frame is plain.
     """
-    from kornia.feature import gftt_response
-
     _check_count(count)
-    height, width = image.shape[-2:]
-    grey = image.float().mean(dim=0)[None, None] / 255
-    response = gftt_response(grey)
-    peaks = response == F.max_pool2d(response, 3, stride=1, padding=1)
-    strength = torch.where(peaks, response, 0)[0, 0].flatten()
-    order = strength.argsort(descending=True)
-    order = order[strength[order] > 1e-6 * strength.max().clamp(min=1e-12)]
-    if not len(order):
+    found = corners(image, count)
+    if not len(found):
         raise ConfigError(f"frame {frame} has no corner to track; try --points grid")
-    places = torch.stack((order % width, order // width), dim=1)
-    apart = max(1.0, _APART * math.sqrt(height * width / count))
-    while len(chosen := _spread(places, apart, count)) < count and apart > 1:
-        apart = max(1.0, apart / 2)
-    return _numbered(chosen.float(), frame)
-
-
-def _spread(places: Tensor, apart: float, count: int) -> Tensor:
-    """The first places, each at least so far from those before it."""
-    left = places.float()
-    chosen: list[Tensor] = []
-    while len(left) and len(chosen) < count:
-        first = left[0]
-        chosen.append(first)
-        left = left[(left - first).square().sum(dim=1) >= apart**2]
-    return torch.stack(chosen)
+    return _numbered(found, frame)
 
 
 def read_points(path: str | Path) -> Points:

@@ -8,7 +8,9 @@ import torch
 import wandb
 from torch import Tensor
 
-from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.store import PairKey
+from refine_motion.labels.store_base import SafetensorStore
 from refine_motion.labels.summary import MAX_READ, LabelSummary, summarise
 from refine_motion.motion.grid import length
 from refine_motion.refine.datamodule import VideoLabelDataModule
@@ -56,11 +58,11 @@ def report_to_wandb(
     run.log(logged)
 
 
-def _yield_per_video(data: VideoLabelDataModule, store: LabelStore) -> wandb.Table:
-    missing = {key for key, _ in store.missing(data.pair_keys())}
+def _yield_per_video(data: VideoLabelDataModule, store: SafetensorStore[PairKey, FlowLabel]) -> wandb.Table:
+    missing = {key for key, _ in store.missing(data.label_keys())}
     of_video: dict[str, list[PairKey]] = {}
     for window in data.windows:
-        keys = [key for key in window.pair_keys() if key not in missing]
+        keys = [key for key in window.label_keys() if key not in missing]
         of_video.setdefault(str(window.clip.video.path), []).extend(keys)
     labelled = [(path, keys) for path, keys in of_video.items() if keys][:_MAX_VIDEOS]
     table = wandb.Table(["video", "pairs", "stored share", "kept share", "MiB"])
@@ -82,7 +84,7 @@ def _pictures(module: RefineModule, data: VideoLabelDataModule) -> list[wandb.Im
         (maps,) = held.__getitems__([number])
         window, pair = held.samples[number]
         clip = held.source.windows[window]
-        key = clip.pair_keys()[pair]
+        key = clip.label_keys()[pair]
         kept = maps["weight"][0] > 0
         images = [maps[name][None].to(module.device) for name in ("image_a", "image_b")]
         flows = [model.flow(images[0], images[1], module.iters)[0].cpu() for model in (module.teacher, module.student)]

@@ -91,7 +91,7 @@ def _make_labels(module: VideoLabelDataModule) -> None:
             speed, none = flow.norm(dim=1), torch.zeros(count)
             evidence = Evidence(0.1 * small, speed, speed, 2 * small, 10 * small, none, none)
             made[size] = FlowLabel(size, index, flow, evidence)
-        for key in window.pair_keys():
+        for key in window.label_keys():
             cast(LabelStore, module.store).write(key, made[size])
 
 

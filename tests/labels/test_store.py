@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from refine_motion.errors import LabelError
-from refine_motion.labels import store as store_module
+from refine_motion.labels import codec
 from refine_motion.labels.codec import TENSORS, FlowLabel, encode
 from refine_motion.labels.select import ColourRule, CycleRule
 from refine_motion.labels.store import LabelStore, PairKey
@@ -85,7 +85,7 @@ def test_positions_that_do_not_fit_are_found_when_they_are_unpacked(
         return tensors | {"position": other["position"]}, header
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "encode", wrong)
+        patch.setattr(codec, "encode", wrong)
         store.write(KEY, label)
     found = store.read(KEY)
     assert len(found.evidence.cycle_error) == len(label.flow)

@@ -28,7 +28,7 @@ def test_every_pair_of_a_shot_occurs_once(frames: int, cut: int, length: int, st
         planned = plan_windows([info], length, sorted(steps))
     except VideoError:
         planned = []
-    assert sorted((k.frame_a, k.frame_b) for w in planned for k in w.pair_keys()) == expected
+    assert sorted((k.frame_a, k.frame_b) for w in planned for k in w.label_keys()) == expected
 
 
 @given(counts=st.lists(st.integers(2, 80), min_size=1, max_size=5), limit=st.integers(1, 120))
@@ -36,7 +36,7 @@ def test_thinning_keeps_as_many_pairs_as_asked_for(counts: list[int], limit: int
     planned = plan_windows([video(str(i), n) for i, n in enumerate(counts)], 4, [1])
     total = sum(len(w.pairs) for w in planned)
     kept = thin_out(planned, limit)
-    keys = [k for w in kept for k in w.pair_keys()]
+    keys = [k for w in kept for k in w.label_keys()]
     assert len(set(keys)) == len(keys)
     assert min(limit, total) * 0.6 - 3 <= len(keys) <= min(limit, total)
     assert all(w.pairs for w in kept)
@@ -51,5 +51,5 @@ def test_thinning_reaches_all_videos() -> None:
 
 def test_only_the_wanted_pairs() -> None:
     window = plan_windows([video("a", 4)], 4, [1, 2])[0]
-    wanted = window.pair_keys()[1]
-    assert window.only({wanted}).pair_keys() == [wanted]
+    wanted = window.label_keys()[1]
+    assert window.only({wanted}).label_keys() == [wanted]

@@ -24,7 +24,7 @@ def module(clip_folder: Path, folder: Path, **options: object) -> VideoLabelData
     )
     data.prepare_data()
     data.store = LabelStore(folder / "labels", "t")
-    for key in data.pair_keys():
+    for key in data.label_keys():
         flow = torch.tensor([key.frame_a + 1.0, 0.0]).expand(SIZE[0] * SIZE[1], 2)
         data.store.write(key, made_label(flow, size=SIZE))
     return data

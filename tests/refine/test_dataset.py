@@ -38,7 +38,7 @@ class ByPlace(LabelRule):
 
 
 def source_of(windows: list[PairWindow], store: LabelStore, rules: list[LabelRule], seed: int = 5) -> Source:
-    keys = [key for window in windows for key in window.pair_keys()]
+    keys = [key for window in windows for key in window.label_keys()]
     return Source(windows, WeightedLabels(store, rules, keys), (64, 64), seed)
 
 
@@ -50,7 +50,7 @@ def source(clip_folder: Path, tmp_path: Path) -> Source:
     y, x = torch.meshgrid(torch.arange(72.0), torch.arange(96.0), indexing="ij")
     label = made_label(torch.stack((x.flatten(), y.flatten()), dim=1), size=SIZE)
     for window in windows:
-        for key in window.pair_keys():
+        for key in window.label_keys():
             store.write(key, label)
     return source_of(windows, store, [])
 
@@ -120,7 +120,7 @@ def test_training_and_judging_in_blocks_share_no_label(source: Source) -> None:
 def test_held_out_samples_are_whole_pairs_spread_evenly(source: Source) -> None:
     samples = HeldOutSamples(source, limit=3)
     assert len(samples) == len(list(samples)) == 3
-    keys = [key for window in source.windows for key in window.pair_keys()]
+    keys = [key for window in source.windows for key in window.label_keys()]
     assert [item["key"] for item in samples] == [keys[n] for n in (1, 4, 6)]
     item = samples[1]
     assert item["image_a"].shape == (3, *SIZE)

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from refine_motion.errors import ConfigError
 from refine_motion.models.base import FrameFeatures
-from refine_motion.refine import selection
+from refine_motion.refine import panel
 from refine_motion.refine.decision import Decision
 from refine_motion.refine.gain import Gain
-from refine_motion.refine.judging import CYCLE, KINDS, MOVING, Judge
+from refine_motion.refine.judge import CYCLE, KINDS, MOVING
+from refine_motion.refine.judging import FlowJudge
+from refine_motion.refine.panel import FlowPanel
 from refine_motion.refine.selection import SelectionSettings, choose
 
 HEIGHT, WIDTH = 96, 128
@@ -98,7 +100,7 @@ def chosen(trained: dict[str, Knowing], data: Data | None = None, original: Know
     original = original or Knowing()
     before = copy.deepcopy(original.state_dict())
     states = {name: model.state_dict() for name, model in trained.items()}
-    choice = choose(original, states, data or Data(), 1, CPU)  # type: ignore[arg-type]
+    choice = choose(FlowPanel(original, data or Data(), 1, CPU), states)  # type: ignore[arg-type]
     decision, state = choice.decision, choice.state
     assert set(states) < set(choice.gains)
     assert all(torch.equal(value, before[name]) for name, value in original.state_dict().items())
@@ -145,7 +147,7 @@ def test_what_moves_by_itself_must_not_pay_for_the_background() -> None:
 
 def test_what_is_lost_at_some_speed_keeps_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
     loss = Gain(-0.2, -0.2, -0.2)
-    monkeypatch.setattr(selection.SpeedTest, "gains", lambda self, model: {40.0: loss})
+    monkeypatch.setattr(panel.SpeedTest, "gains", lambda self, model: {40.0: loss})
     found = chosen({"last": Knowing(0.08, 0.08)})
     assert found.decision == "kept"
     assert "motion of 40 px" in found.reason
@@ -156,7 +158,7 @@ def test_where_the_best_loses_at_some_speed_one_nearer_to_the_original_is_taken(
 ) -> None:
     loss, nothing = (Gain(value, value, value) for value in (-0.2, 0.0))
     monkeypatch.setattr(
-        selection.SpeedTest, "gains", lambda self, model: {40.0: loss if model.bias.item() < 0.2 else nothing}
+        panel.SpeedTest, "gains", lambda self, model: {40.0: loss if model.bias.item() < 0.2 else nothing}
     )
     found = chosen({"last": Knowing(0.08, 0.08)})
     assert (found.decision, found.candidate) == ("improved", "50% of last")
@@ -165,7 +167,7 @@ def test_where_the_best_loses_at_some_speed_one_nearer_to_the_original_is_taken(
 def test_a_student_cannot_win_by_judging_fewer_pixels() -> None:
     # Where its directions contradict each other it would have no say, had it a mask of its own.
     data, original = Data(), Knowing()
-    judge = Judge(data.held_out_samples("choose"), [0, 1], original, 1, CPU)  # type: ignore[arg-type]
+    judge = FlowJudge(data.held_out_samples("choose"), [0, 1], original, 1, CPU)  # type: ignore[arg-type]
     same, fewer = judge.errors(Knowing()), judge.errors(Knowing(blind=0.5))  # type: ignore[arg-type]
     assert judge.gain(same) == Gain(0.0, 0.0, 0.0)
     cycle = judge.gain(fewer, {CYCLE: 1.0})
@@ -184,7 +186,7 @@ def test_what_is_not_held_out_has_no_say() -> None:
                 sample["region"][..., 26:64, 36:84] = False
             return found
 
-    judge = Judge(Background().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    judge = FlowJudge(Background().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
     same, other = judge.errors(Knowing()), judge.errors(Knowing(0.4, 9.0))  # type: ignore[arg-type]
     assert all((same[kind] == other[kind]).all() for kind in same)
     assert 0 < judge.weights["labels"].sum() <= 2 * (HEIGHT * (WIDTH - 12) - 38 * 48)
@@ -204,7 +206,7 @@ def test_what_was_chosen_on_one_half_is_decided_on_the_other() -> None:
 
 def test_the_original_chooses_the_pixels_by_its_own_cycle_and_units_are_those_given() -> None:
     samples = Data().held_out_samples("choose")
-    judge = Judge(samples, [4, 7], Knowing(blind=0.5), 1, CPU)  # type: ignore[arg-type]
+    judge = FlowJudge(samples, [4, 7], Knowing(blind=0.5), 1, CPU)  # type: ignore[arg-type]
     assert [pair.unit for pair in judge.pairs] == [4, 7]
     whole = 2 * HEIGHT * (WIDTH - 12)
     assert judge.weights["labels"].sum() == whole
@@ -216,12 +218,12 @@ def test_a_few_labels_that_move_by_themselves_tell_nothing() -> None:
     for side, counts in ((4, False), (6, True)):
         label = torch.tensor(TRUE).view(2, 1, 1).repeat(1, HEIGHT, WIDTH)
         label[0, 30 : 30 + side, 40 : 40 + side] -= 9
-        judge = Judge(Data(label).held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+        judge = FlowJudge(Data(label).held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
         assert judge.weights[MOVING].sum() == (2 * side**2 if counts else 0)
 
 
 def test_labels_and_census_make_the_gain() -> None:
-    judge = Judge(Data().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    judge = FlowJudge(Data().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
     errors = judge.errors(Knowing(0.1, 0.1))  # type: ignore[arg-type]
     labels, census, both = (judge.gain(errors, kinds) for kinds in ({"labels": 1.0}, {"census": 1.0}, KINDS))
     assert labels is not None
@@ -234,7 +236,7 @@ def test_labels_and_census_make_the_gain() -> None:
 
 def test_errors_by_hand() -> None:
     data = Data()
-    judge = Judge(data.held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    judge = FlowJudge(data.held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
     errors = judge.errors(Knowing(0.25, 3.0))  # type: ignore[arg-type]
     object_share = 30 * 40 / (HEIGHT * (WIDTH - 12))
     expected = 3.0 * object_share + 0.25 * (1 - object_share)
@@ -246,7 +248,7 @@ def test_errors_by_hand() -> None:
 
 def test_a_flow_that_is_not_a_number_is_the_worst() -> None:
     assert chosen({"last": Knowing(float("nan"), 0.1)}).decision == "kept"
-    judge = Judge(Data().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    judge = FlowJudge(Data().held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
     broken, wild = judge.errors(Knowing(float("nan"))), judge.errors(Knowing(1e6))  # type: ignore[arg-type]
     assert judge.mean(broken, "labels") == pytest.approx(judge.mean(wild, "labels"))
     assert judge.mean(broken, CYCLE) > 15
@@ -255,7 +257,7 @@ def test_a_flow_that_is_not_a_number_is_the_worst() -> None:
 def test_a_wild_guess_is_bounded_and_what_misses_fast_motion_is_worse_than_what_half_finds_it() -> None:
     fast = true_flow()
     fast[0] += 80.0
-    judge = Judge(Data(fast).held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    judge = FlowJudge(Data(fast).held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
 
     def distance(bias: float) -> float:
         return judge.mean(judge.errors(Knowing(bias, bias)), "labels")  # type: ignore[arg-type]
@@ -292,7 +294,7 @@ def test_where_nothing_moves_nothing_is_learnt() -> None:
     for label in (still, few):
         original = Knowing()
         student = {"last": Knowing(0.08, 0.08).state_dict()}
-        found = choose(original, student, Data(label), 1, CPU)  # type: ignore[arg-type]
+        found = choose(FlowPanel(original, Data(label), 1, CPU), student)  # type: ignore[arg-type]
         assert found.decision.decision == "kept"
         assert "nothing moves" in found.decision.reason
     few[0, :2] = 1.0
@@ -303,10 +305,10 @@ def test_slow_footage_allows_a_quarter_of_the_way(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Most of the frame moves by 6.3 px.
-    monkeypatch.setattr(selection, "_SLOW", 6.0)
+    monkeypatch.setattr(panel.FlowPanel, "slow", 6.0)
     assert chosen({"last": Knowing(0.08, 0.08)}).candidate == "last"
     assert "at speed" not in capsys.readouterr().out
-    monkeypatch.setattr(selection, "_SLOW", 6.5)
+    monkeypatch.setattr(panel.FlowPanel, "slow", 6.5)
     assert chosen({"last": Knowing(0.08, 0.08), "ema": Knowing(0.3, 0.3)}).candidate == "25% of last"
     assert "frame_steps" in capsys.readouterr().out
     # What is no better is not taken for that.

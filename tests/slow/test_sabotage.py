@@ -84,7 +84,7 @@ def test_labels_of_other_clips(clips: Path, tmp_path: Path) -> None:
     data = VideoLabelDataModule(str(clips / "videos"), cache=str(out / "index"))
     data.prepare_data()
     data.setup("fit")
-    by_video = [list(keys) for _, keys in itertools.groupby(data.pair_keys(), key=lambda key: key.video)]
+    by_video = [list(keys) for _, keys in itertools.groupby(data.label_keys(), key=lambda key: key.video)]
     assert len(by_video) == 3
     labels = [[store.read(key) for key in keys] for keys in by_video]
     for number, keys in enumerate(by_video):

@@ -1,0 +1,298 @@
+"""The frozen teacher of tracks: points there and back in several views, and the loosely filtered label of a window."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from refine_motion.errors import ConfigError
+from refine_motion.labels.fingerprint import fingerprint
+from refine_motion.labels.queries import KINDS, dense_queries, seed_queries
+from refine_motion.labels.track_codec import TrackLabel, mean_step
+from refine_motion.labels.track_looks import TrackerLook, TrackLook, Ways, WindowLook
+from refine_motion.labels.track_rules import PAPER_PIXELS, PAPER_SIZE, pixels_at
+from refine_motion.labels.track_store import TrackStore
+from refine_motion.labels.views import View, parse_view
+from refine_motion.models.pips_chain import ChainedModel
+from refine_motion.models.track_base import TrackModel, check_queries
+from refine_motion.motion.cycle import gradient_strength
+from refine_motion.motion.grid import resize_frames, sample
+from refine_motion.motion.patches import colour_change, patch_error
+from refine_motion.types import Evidence
+
+# The word for the second teacher in a list of views.
+LINKED = "linked"
+# A look is doubted by its cycle error, over so many pixels of the paper's frames, and by how its patches differ, over
+# this.
+_CYCLE_SCALE, _PATCH_SCALE = 2.0, 0.1
+# What moves against most of the picture by more than so many pixels of the paper's frames gets half of the dense
+# places.
+_APART = 3.0
+
+
+@dataclass(frozen=True)
+class TrackLabelSettings:
+    """How stage 1 makes pseudo-tracks. Any change makes new labels beside the old ones.
+
+    Attributes:
+        iters: iterations of the teacher.
+        queries: kinds of places where tracks begin, of :data:`refine_motion.labels.queries.KINDS`.
+        seeds: about how many of them in a window.
+        dense: tracks that are begun besides, in squares around verified ones, half of them around what moves against
+            most of the picture.
+        dense_side: side of these squares in pixels of frames of 256x448; the paper's code has 40.
+        ceiling: what is stored at all: so many times the paper's threshold of 3 px at 256x448. Rules can only tighten.
+        views: how the teacher sees the frames: a view of :func:`refine_motion.labels.views.parse_view`, with ``12
+            iters`` after it where the model shall iterate longer, or ``linked`` for the second teacher. Of several,
+            each track is that of the view which is doubted least, by its cycle error and by how its patches look.
+        size: ``(H, W)`` that frames are brought to first, for stage 2 as well; None leaves them as they are. In the
+            paper, PIPs labels at 768x1280 or 256x448.
+        follow_hidden: take every frame for seen and begin all ways back in the last one, as published.
+        threads_per_process: CPU threads of each labelling process; None leaves what torch has chosen.
+    """
+
+    iters: int = 6
+    queries: tuple[str, ...] = KINDS
+    seeds: int = 192
+    dense: int = 320
+    dense_side: int = 24
+    ceiling: float = 2.0
+    views: tuple[str, ...] = ("1x",)
+    size: tuple[int, int] | None = None
+    follow_hidden: bool = False
+    threads_per_process: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        if min(self.iters, self.seeds, self.dense_side) < 1 or self.dense < 0 or self.ceiling <= 0:
+            raise ConfigError(
+                "label: iters, seeds and dense_side must be at least 1, dense not negative and ceiling positive; got "
+                f"{self.iters}, {self.seeds}, {self.dense_side}, {self.dense} and {self.ceiling}"
+            )
+        if not self.views or len(set(self.views)) < len(self.views):
+            raise ConfigError(f"label.views must be one or more different views, got {list(self.views)}")
+        if not self.queries or not set(self.queries) <= set(KINDS):
+            raise ConfigError(f"label.queries must be some of {', '.join(KINDS)}, got {list(self.queries)}")
+        if self.size is not None and min(self.size) < 1:
+            raise ConfigError(f"label.size must be a height and a width in pixels, got {list(self.size)}")
+        if self.threads_per_process is not None and self.threads_per_process < 1:
+            raise ConfigError(f"label.threads_per_process must be at least 1, got {self.threads_per_process}")
+        for text in self.views:
+            parse_track_view(text, self.iters)
+
+
+def parse_track_view(text: str, iters: int) -> tuple[View, int] | None:
+    """View and iterations of a text; None of ``linked``.
+
+    Args:
+        text: see :class:`TrackLabelSettings`.
+        iters: where the text names none.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    if text == LINKED:
+        return None
+    found = re.fullmatch(r"(.*?)(?: (\d+) iters)?", text, re.DOTALL)
+    assert found is not None  # It fits everything.
+    count = int(found[2] or iters)
+    if count < 1:
+        raise ConfigError(f"no view {text!r}: a model iterates at least once")
+    return parse_view(found[1]), count
+
+
+class TrackTeacher:
+    """Frozen models that label windows.
+
+    Args:
+        model: the model that is refined.
+        settings: how labels are made.
+        linked: the second teacher, for the view ``linked``.
+
+    Raises:
+        ConfigError: ``linked`` is among the views, and there is no second teacher.
+    """
+
+    def __init__(self, model: ChainedModel, settings: TrackLabelSettings, linked: TrackModel | None = None):
+        if LINKED in settings.views and linked is None:
+            raise ConfigError("label.views has `linked`: give the weights of a flow model as model.linked")
+        self.model = model.eval().requires_grad_(False)
+        self.linked = linked.eval().requires_grad_(False) if linked is not None and LINKED in settings.views else None
+        self.settings = settings
+        self.models: list[nn.Module] = [one for one in (self.model, self.linked) if one is not None]
+        self.facts: dict[str, object] = {"model": model.name, **asdict(settings)}
+        if self.linked is not None:
+            # What its weights do not tell.
+            about = {name: getattr(self.linked, name, None) for name in ("iters", "distances")}
+            self.facts["linked"] = {"model": self.linked.name, **about}
+        self.fingerprint = fingerprint(self.facts, *self.models)
+
+    def store(self, root: str | Path) -> TrackStore:
+        """Where its labels are."""
+        return TrackStore(root, self.fingerprint, self.facts)
+
+    @property
+    def min_side(self) -> int:
+        """Smallest side of frames, in pixels, that the models can take in every view."""
+        sides = []
+        for text in self.settings.views:
+            view = parse_track_view(text, 1)
+            if view is None:
+                assert self.linked is not None
+                sides.append(self.linked.min_side)
+            else:
+                sides.append(math.ceil(self.model.min_side / min(1.0, view[0].scale)))
+        return max(sides)
+
+    def take_threads(self) -> None:
+        """Compute with as many threads as the settings ask for, once a process has been given its own number."""
+        if self.settings.threads_per_process is not None:
+            torch.set_num_threads(self.settings.threads_per_process)
+
+    @torch.no_grad()
+    def label(self, frames: Tensor, seed: int, queries: Tensor | None = None) -> TrackLabel:
+        """Pseudo-tracks of one window.
+
+        Args:
+            frames: ``(S, 3, H, W)`` uint8.
+            seed: of the choice among dense places.
+            queries: ``(N, 2)`` places in the first frame, in pixels of the size of the settings; None chooses them.
+
+        Returns:
+            Tracks within the ceiling, on the CPU.
+
+        Raises:
+            ConfigError: one of the queries lies outside the frame, or there is none.
+        """
+        settings = self.settings
+        frames = frames if settings.size is None else resize_frames(frames, settings.size)
+        size = (frames.shape[-2], frames.shape[-1])
+        if queries is not None:
+            queries = queries.detach().float().cpu()
+            check_queries(torch.cat((torch.zeros(len(queries), 1), queries), dim=1), size)
+        # Float32, whatever the precision of a training around it.
+        with torch.autocast(next(self.model.parameters()).device.type, enabled=False):
+            looks = [self._look(frames, text) for text in settings.views]
+            # Places are on the CPU, and so is what is found about them.
+            frames = frames.cpu()
+            asked = seed_queries(frames, settings.queries, settings.seeds) if queries is None else queries
+            label = self._follow(frames, looks, asked)
+            if queries is not None or not settings.dense:
+                return label
+            more = self._dense(label, size, asked, seed)
+            return _joined(label, self._follow(frames, looks, more)) if len(more) else label
+
+    def _look(self, frames: Tensor, text: str) -> TrackLook:
+        view = parse_track_view(text, self.settings.iters)
+        if view is None:
+            assert self.linked is not None
+            return TrackerLook(self.linked, frames, View())
+        return WindowLook(self.model, frames, *view)
+
+    def _follow(self, frames: Tensor, looks: Sequence[TrackLook], xy: Tensor) -> TrackLabel:
+        """Those tracks from some places that are good enough to be stored."""
+        size = (frames.shape[-2], frames.shape[-1])
+        ways = [look.ways(xy, self.settings.follow_hidden) for look in looks]
+        chosen = choose(frames, ways)
+        count = torch.arange(len(xy))
+
+        places, back, seen, seen_back = (
+            torch.stack([getattr(way, name) for way in ways])[chosen, :, count].transpose(0, 1)
+            for name in ("places", "back", "seen", "seen_back")
+        )
+        known = seen & seen_back
+        largest = torch.where(known, (places - back).norm(dim=-1), 0.0).amax(dim=0)
+        colours = torch.where(known, colour_change(frames, places), 0.0).sum(dim=0) / known.sum(dim=0)
+        gradient = sample(gradient_strength(frames[:1].float())[None], xy.T[None, :, None], "border")[0, 0, 0]
+        evidence = Evidence(
+            cycle_error=largest,
+            speed=mean_step(places),
+            backward_speed=mean_step(back),
+            colour_error=colours,
+            gradient=gradient,
+            spread=_spread(ways, places, known),
+            boundary=torch.zeros(len(xy)),
+        )
+        limit = pixels_at(self.settings.ceiling * PAPER_PIXELS, PAPER_SIZE, size)
+        finite = places.isfinite().all(dim=-1).all(dim=0) & evidence.backward_speed.isfinite()
+        # Known in the first frame alone, a track says nothing.
+        good = finite & (largest < limit) & (known.sum(dim=0) > 1)
+        # Not by TrackLabel.keep: the others must have no part in the dominant motion, least of all what is not finite.
+        return TrackLabel(
+            size,
+            places[:, good],
+            seen[:, good],
+            seen_back[:, good],
+            evidence[good],
+            views=" + ".join(self.settings.views),
+        )
+
+    def _dense(self, label: TrackLabel, size: tuple[int, int], asked: Tensor, seed: int) -> Tensor:
+        settings = self.settings
+        side = max(1, round(pixels_at(settings.dense_side, PAPER_SIZE, size)))
+        verified = label.evidence.cycle_error < pixels_at(PAPER_PIXELS, PAPER_SIZE, size)
+        moving = verified & (label.relative.norm(dim=-1) > pixels_at(_APART, PAPER_SIZE, size))
+        first = dense_queries(label.xy[moving], side, settings.dense // 2, size, asked, seed)
+        taken = torch.cat((asked, first))
+        rest = dense_queries(label.xy[verified], side, settings.dense - len(first), size, taken, seed + 1)
+        return torch.cat((first, rest))
+
+
+def choose(frames: Tensor, ways: Sequence[Ways]) -> Tensor:
+    """Which of several looks each track is taken from: that which is doubted least.
+
+    Args:
+        frames: ``(S, 3, H, W)`` uint8.
+        ways: of the same points.
+
+    Returns:
+        ``(N,)`` numbers.
+    """
+    if len(ways) == 1:
+        return torch.zeros(ways[0].places.shape[1], dtype=torch.long)
+    size = (frames.shape[-2], frames.shape[-1])
+    scale = pixels_at(_CYCLE_SCALE, PAPER_SIZE, size)
+    doubts = []
+    for way in ways:
+        known = way.seen & way.seen_back
+        count = known.sum(dim=0)
+        cycle = torch.where(known, way.cycle, 0.0).amax(dim=0) / scale
+        patch = torch.where(known, patch_error(frames, way.places), 0.0).sum(dim=0) / count / _PATCH_SCALE
+        # A look that loses a point sooner is not to be preferred for it.
+        lost = 1 - count / len(frames)
+        doubts.append((cycle + patch + lost).nan_to_num(nan=torch.inf))
+    return torch.stack(doubts).argmin(dim=0)
+
+
+def _spread(ways: Sequence[Ways], places: Tensor, known: Tensor) -> Tensor:
+    """Distance ``(N,)`` from the tracks that were taken to the nearest of another look, the largest of known frames."""
+    if len(ways) == 1:
+        return torch.zeros(places.shape[1])
+    away = torch.stack([torch.where(known, (way.places - places).norm(dim=-1), 0.0).amax(dim=0) for way in ways])
+    # The nearest is the look itself; one that is not a number is as far as can be.
+    return away.nan_to_num(nan=torch.inf, posinf=torch.inf).sort(dim=0).values[1]
+
+
+def _joined(first: TrackLabel, second: TrackLabel) -> TrackLabel:
+    evidence = {
+        name: torch.cat((value, getattr(second.evidence, name))) for name, value in vars(first.evidence).items()
+    }
+    return TrackLabel(
+        first.size,
+        torch.cat((first.places, second.places), dim=1),
+        torch.cat((first.seen, second.seen), dim=1),
+        torch.cat((first.seen_back, second.seen_back), dim=1),
+        Evidence(**evidence),
+        first.dominant,
+        first.views,
+    )

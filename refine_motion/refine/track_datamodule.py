@@ -1,0 +1,193 @@
+"""Windows of videos and their cached pseudo-tracks, for both stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from refine_motion.errors import ConfigError
+from refine_motion.labels.opened import evenly
+from refine_motion.labels.select import LabelRule
+from refine_motion.labels.track_codec import TrackLabel
+from refine_motion.labels.track_rules import paper_track_filters
+from refine_motion.labels.track_store import ClipKey
+from refine_motion.labels.track_teacher import TrackTeacher
+from refine_motion.labels.track_windows import TrackWindow, plan_track_windows
+from refine_motion.refine.holdout import PARTS, Part
+from refine_motion.refine.label_data import LabelDataModule, loading_timeout
+from refine_motion.refine.order import HeldOutOrder, WindowShuffle
+from refine_motion.refine.track_dataset import HeldOutTracks, TrackSamples, TrackSource
+from refine_motion.video.info import VideoInfo
+
+# Windows whose tracks tell how fast what is learnt from moves.
+_LOOKED_AT = 32
+
+
+class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
+    """Windows of frames and the tracks through them; see :class:`LabelDataModule`.
+
+    Args:
+        videos: a video, a folder of videos or of frame folders, a glob pattern, or a list file.
+        labels: root folder of the label store.
+        cache: folder of the video index.
+        frames: of a window, as many as the model looks at.
+        frame_steps: frames from one frame of a window to the next; each gives windows of its own.
+        seconds_per_step: thin the videos out to this time step instead.
+        stride: steps from the start of one window to the next.
+        backward: use every window a second time, back in time.
+        max_windows: at most so many windows, spread evenly over the videos.
+        holdout: share of the windows kept to judge by; of fewer than eight windows none, but tracks that begin in some
+            blocks of the picture.
+        filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
+            reach its numbers; None takes the paper's.
+        points: tracks of a training sample, drawn anew in every epoch.
+        batch_size: windows per step and process; all videos must have one size where it is above 1 and nothing crops.
+        num_workers: processes that decode.
+        strict: stop at the first video that cannot be read, instead of going on with the rest.
+        seed: seed of order, choice and augmentation.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    unit = "windows"
+    windows: list[TrackWindow]
+
+    def __init__(
+        self,
+        videos: str,
+        labels: str = "labels",
+        cache: str = "labels/index",
+        frames: int = 8,
+        frame_steps: Sequence[int] = (1,),
+        seconds_per_step: float | None = None,
+        stride: int = 4,
+        backward: bool = True,
+        max_windows: int | None = None,
+        holdout: float = 0.15,
+        filters: dict[str, LabelRule] | None = None,
+        points: int = 128,
+        batch_size: int = 1,
+        num_workers: int = 1,
+        strict: bool = False,
+        seed: int = 0,
+    ):
+        rules = paper_track_filters() if filters is None else filters
+        super().__init__(videos, labels, cache, holdout, rules, batch_size, num_workers, strict, seed)
+        if frames < 2 or stride < 1 or points < 1 or (max_windows is not None and max_windows < 1):
+            raise ConfigError(
+                "data: frames must be at least 2, stride, points and max_windows at least 1; got "
+                f"{frames}, {stride}, {points}, {max_windows}"
+            )
+        if not frame_steps or min(frame_steps) < 1:
+            raise ConfigError(f"data: frame_steps must be positive, got {list(frame_steps)}")
+        self.frames, self.frame_steps, self.seconds_per_step = frames, list(frame_steps), seconds_per_step
+        self.stride, self.backward, self.max_windows, self.points = stride, backward, max_windows, points
+
+    def plan(self, videos: Sequence[VideoInfo]) -> list[TrackWindow]:
+        """See :class:`LabelDataModule`."""
+        return plan_track_windows(
+            videos, self.frames, self.frame_steps, self.stride, self.backward, self.seconds_per_step
+        )
+
+    def thin_out(self, windows: list[TrackWindow]) -> list[TrackWindow]:
+        """See :class:`LabelDataModule`."""
+        return windows if self.max_windows is None else evenly(windows, self.max_windows)
+
+    def too_short(self, video: VideoInfo) -> str:
+        """See :class:`LabelDataModule`."""
+        return f"no shot of its {video.frames} frames holds {self.frames} frames {min(self.frame_steps)} apart"
+
+    def check(self, teacher: TrackTeacher) -> None:
+        """See :class:`LabelDataModule`."""
+        if self.frames != teacher.model.min_frames:
+            raise ConfigError(
+                f"data.frames is {self.frames}: {teacher.model.name!r} looks at {teacher.model.min_frames} frames at a "
+                "time, and windows must have as many"
+            )
+
+    def settings(self) -> list[Any]:
+        """See :class:`LabelDataModule`."""
+        return [self.filters, self.points, self.batch_size, self.holdout, self.seed]
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Windows with some of their tracks, shuffled."""
+        split, _ = self._split()
+        dataset = TrackSamples(self._source(split.training, "training"))
+        world, rank = self._place()
+        order = WindowShuffle(dataset, range(len(dataset)), self.batch_size, world, rank, self.seed, begin=self._begin)
+        self._count_batches(len(order))
+        trainer = self.trainer
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            sampler=order,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            timeout=loading_timeout(self.num_workers),
+            pin_memory=trainer is not None and trainer.strategy.root_device.type == "cuda",
+        )
+
+    def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
+        """Held-out windows, one by one, where there are any."""
+        split, _ = self._split()
+        if not split.windows:
+            return []
+        dataset = HeldOutTracks(self._source(split.windows, "judged"))
+        workers = min(self.num_workers, 1)
+        return [
+            DataLoader(
+                dataset,
+                batch_size=None,
+                sampler=HeldOutOrder(dataset, *self._place()),
+                num_workers=workers,
+                timeout=loading_timeout(workers),
+            )
+        ]
+
+    def held_out_samples(self, part: Part, limit: int = 32) -> HeldOutTracks:
+        """Held-out windows of one part, to choose weights by (``choose``) or to decide by (``decide``).
+
+        Args:
+            part: which half: every other held-out window, or every other block of every frame.
+            limit: at most so many windows, evenly spread.
+
+        Raises:
+            LabelError: there are no labels.
+        """
+        split, _ = self._split()
+        return HeldOutTracks(self._source(split.part(part), part), limit)
+
+    def share_faster_than(self, pixels: float) -> float:
+        """Share of the tracks to learn from whose mean step is longer than this, over some evenly spread windows.
+
+        Args:
+            pixels: a length.
+
+        Returns:
+            In [0, 1]; 1 where no track weighs anything.
+
+        Raises:
+            LabelError: there are no labels, or one is damaged.
+        """
+        split, labels = self._split()
+        fast = known = 0
+        for window in evenly(split.training, _LOOKED_AT):
+            label, weight = labels.read(window.key)
+            speed = label.evidence.speed[weight > 0]
+            fast, known = fast + int((speed > pixels).sum()), known + speed.numel()
+        return fast / known if known else 1.0
+
+    def _source(self, windows: Sequence[TrackWindow], use: str) -> TrackSource:
+        """Samples of some windows; where blocks are held out, tracks count by where they begin."""
+        split, labels = self._split()
+        region: Callable[[tuple[int, int]], Tensor] | None = None
+        if split.blocks is not None:
+            regions = {"training": split.blocks.training, "judged": split.blocks.judged}
+            regions |= {part: partial(split.blocks.judged, parts=(part,)) for part in PARTS}
+            region = regions[use]
+        return TrackSource(windows, labels, self.points, self.seed, region)

@@ -1,0 +1,127 @@
+"""Windows of frames with pseudo-tracks as training and validation samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from refine_motion.labels.opened import evenly
+from refine_motion.labels.track_codec import TrackLabel
+from refine_motion.labels.track_store import ClipKey
+from refine_motion.labels.track_windows import TrackWindow
+from refine_motion.labels.weighted import WeightedLabels
+from refine_motion.motion.grid import resize_frames
+from refine_motion.refine.order import PairRequest, sample_seed
+from refine_motion.video.reader import read_frames
+
+
+@dataclass(frozen=True)
+class TrackSource:
+    """What both kinds of samples are taken from.
+
+    Attributes:
+        windows: windows with tracks.
+        labels: these and their weights.
+        points: tracks of a sample.
+        seed: run seed.
+        region: of a frame size ``(H, W)``, where tracks that begin there count, ``(H, W)`` bool; None is everywhere.
+    """
+
+    windows: Sequence[TrackWindow]
+    labels: WeightedLabels[ClipKey, TrackLabel]
+    points: int
+    seed: int
+    region: Callable[[tuple[int, int]], Tensor] | None = None
+
+    def read(self, number: int) -> tuple[Tensor, TrackLabel, Tensor]:
+        """Frames ``(S, 3, H, W)`` uint8 in the size and order of the tracks, the tracks, and weights ``(N,)`` of them.
+
+        Raises:
+            VideoError: frames cannot be read.
+            LabelError: a label is missing or damaged.
+        """
+        window = self.windows[number]
+        label, weight = self.labels.read(window.key, sample_seed(self.seed, 0, window.key))
+        frames = resize_frames(read_frames(window.clip.video, window.clip.frames), label.size)
+        if self.region is not None:
+            x, y = label.xy.round().long().unbind(dim=1)
+            weight = weight * self.region(label.size)[y, x]
+        return frames.flip(0) if window.backward else frames, label, weight
+
+
+class TrackSamples(Dataset[dict[str, Any]]):
+    """Whole windows, each with tracks that are drawn anew in every epoch, as likely as they weigh.
+
+    Args:
+        source: what to take from.
+    """
+
+    def __init__(self, source: TrackSource):
+        self.source = source
+
+    def __len__(self) -> int:
+        return len(self.source.windows)
+
+    def __getitem__(self, request: PairRequest) -> dict[str, Any]:
+        """``frames``, ``xy (S, N, 2)``, ``valid`` and ``visible (S, N)``, and ``seed``, ``epoch`` and ``clip``.
+
+        Tracks are fewer than wanted where fewer weigh anything: the last ones are valid in no frame.
+        """
+        window = self.source.windows[request.number]
+        frames, label, weight = self.source.read(request.number)
+        seed = sample_seed(self.source.seed, request.epoch, window.key)
+        generator = torch.Generator().manual_seed(seed ^ 1)
+        count = min(self.source.points, int((weight > 0).sum()))
+        chosen = torch.multinomial(weight.double(), count, generator=generator) if count else torch.zeros(0).long()
+        first, last = window.key.frames[0], window.key.frames[-1]
+        sample = _tensors(label.keep(chosen), self.source.points)
+        about = {"seed": seed, "epoch": request.epoch, "clip": f"{window.clip.video.path} (frames {first} to {last})"}
+        return {"frames": frames, **sample, **about}
+
+
+class HeldOutTracks(Dataset[dict[str, Any]]):
+    """Held-out windows with all their tracks that weigh anything.
+
+    Args:
+        source: what they are taken from.
+        limit: at most so many, evenly spread; None takes all.
+    """
+
+    def __init__(self, source: TrackSource, limit: int | None = None):
+        self.source = source
+        self.numbers = evenly(range(len(source.windows)), limit or len(source.windows))
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Frames and tracks of one window.
+
+        Returns:
+            ``frames (S, 3, H, W)`` uint8; of the tracks that weigh anything ``places (S, N, 2)``, ``known (S, N)`` and
+            ``relative (N, 2)``, their displacement against the dominant motion; ``window``, its number; ``counts``,
+            False for what :class:`HeldOutOrder` repeats.
+        """
+        number = self.numbers[index if index >= 0 else -1 - index]
+        frames, label, weight = self.source.read(number)
+        kept = label.keep(weight > 0)
+        tracks = {"places": kept.places, "known": kept.known, "relative": kept.relative}
+        return {"frames": frames, **tracks, "window": number, "counts": index >= 0}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """All of them in order."""
+        return (self[number] for number in range(len(self)))
+
+
+def _tensors(label: TrackLabel, points: int) -> dict[str, Tensor]:
+    """Tracks as tensors of a fixed number, what is missing being valid nowhere."""
+    frames, count = label.known.shape
+    xy = torch.zeros(frames, points, 2)
+    valid, visible = torch.zeros(2, frames, points, dtype=torch.bool)
+    xy[:, :count], valid[:, :count], visible[:, :count] = label.places, label.known, label.known
+    return {"xy": xy, "valid": valid, "visible": visible}

@@ -1,0 +1,137 @@
+"""Stage 2 for tracks: the student learns to reproduce verified pseudo-tracks (arXiv 2401.00850)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from refine_motion.errors import ConfigError
+from refine_motion.labels.track_teacher import TrackLabelSettings, TrackTeacher
+from refine_motion.models.load import load_model, load_track_model
+from refine_motion.models.pips import Pips
+from refine_motion.models.track_base import TrackModel
+from refine_motion.refine.clip_augment import ClipAugmentation, ClipAugmenter
+from refine_motion.refine.panel import TrackPanel
+from refine_motion.refine.student import StudentModule
+from refine_motion.refine.track_datamodule import TrackDataModule
+from refine_motion.refine.track_losses import score_map_loss, track_sequence_loss
+from refine_motion.refine.track_ways import both_ways
+
+
+class TrackRefineModule(StudentModule[Pips]):
+    """A frozen PIPs and the student that starts from the same weights.
+
+    The loss is that of the published code, places in every iteration and score maps before each; labels stay what they
+    are, where that code cuts them to whole pixels. Visibility is not taught: what a teacher cannot see is not evidence.
+
+    Args:
+        network: registered model name; None recognises it from the weights.
+        weights: path of the pre-trained weights, or ``embedded_pips``.
+        linked: weights of a flow model that labels beside the teacher (``label.views`` with ``linked``); None has none.
+        iters: iterations of the student in training and validation.
+        gamma: weight of each earlier iteration in the loss relative to the next.
+        score_maps: weight of the loss of the score maps.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: of AdamW.
+        warmup: share of the schedule in which the learning rate rises.
+        ema: decay per step of a running mean of the student's weights, which is one more candidate; 0 keeps none.
+        freeze_visibility: leave the visibility head as it is.
+        augment: strength of the student's augmentation.
+
+    Raises:
+        ConfigError: a value is out of range, or the model is not a PIPs.
+        WeightsError: the weights are missing, unreadable or of another architecture.
+    """
+
+    def __init__(
+        self,
+        network: str | None = None,
+        weights: str | None = None,
+        linked: str | None = None,
+        iters: int = 6,
+        gamma: float = 0.8,
+        score_maps: float = 1.0,
+        learning_rate: float = 1e-5,
+        weight_decay: float = 1e-4,
+        warmup: float = 0.1,
+        ema: float = 0.0,
+        freeze_visibility: bool = True,
+        augment: ClipAugmentation = ClipAugmentation(),  # noqa: B008  (frozen)
+    ):
+        if score_maps < 0:
+            raise ConfigError(f"model.score_maps must not be negative, got {score_maps}")
+        teacher, student = (_pips(network, weights) for _ in range(2))
+        super().__init__(teacher, student, iters, gamma, learning_rate, weight_decay, warmup, ema)
+        self.save_hyperparameters(ignore=("augment",))
+        self.settings = {**dict(self.hparams), "weights": None, "linked": None, "augment": augment}
+        # In a tuple: it belongs to stage 1, and to no checkpoint.
+        self._linked = (None if linked is None else load_track_model(None, linked),)
+        self.score_maps = score_maps
+        if freeze_visibility:
+            self.student.vis_predictor.requires_grad_(False)
+        self.augmenter = ClipAugmenter(augment)
+
+    @property
+    def linked(self) -> TrackModel | None:
+        """The second teacher."""
+        return self._linked[0]
+
+    def labelling(self, settings: TrackLabelSettings) -> TrackTeacher:
+        """See :class:`StudentModule`."""
+        return TrackTeacher(self.teacher, settings, self.linked)
+
+    def panel(self, data: TrackDataModule, device: torch.device) -> TrackPanel:
+        """See :class:`StudentModule`."""
+        return TrackPanel(self.teacher, data, self.iters, device)
+
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """Augment on the device, in float32 and in training only."""
+        if not self.trainer.training:
+            return batch
+        clip = self.augmenter(batch["frames"], batch["xy"], batch["valid"], batch["visible"], batch["seed"].tolist())
+        return batch | clip._asdict()
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Loss of one batch of windows."""
+        xy, valid = batch["xy"].float(), batch["valid"].float()
+        maps = self.student.encode(batch["frames"].flatten(0, 1)).unflatten(0, batch["frames"].shape[:2])
+        # The place of the first frame is given, and stays.
+        found = self.student.predict(maps, xy[:, 0], self.iters, score_maps=self.score_maps > 0)
+        with torch.autocast(self.device.type, enabled=False):
+            loss = track_sequence_loss([places.float() for places in found.coords], xy, valid, self.gamma)
+            if self.score_maps:
+                scores = [maps.float() for maps in found.score_maps]
+                visible = batch["visible"].float()
+                loss = loss + self.score_maps * score_map_loss(scores, xy / self.student.stride, visible, valid)
+        with torch.no_grad():
+            last = found.coords[-1]
+            self.note(batch["clip"], last.isfinite().flatten(1).all(dim=1), loss)
+            count = len(last)
+            self.log("train/loss", loss, prog_bar=True, batch_size=count, sync_dist=True)
+            away = (last - xy).norm(dim=-1)
+            known = batch["valid"]
+            error = torch.where(known, away, 0.0).sum() / known.sum().clamp(min=1)
+            self.log("train/label_error", error, prog_bar=True, batch_size=count, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Distance from the labels of one held-out window, and from the way back; the teacher's beside them."""
+        places, known = batch["places"], batch["known"] & batch["counts"]
+        for name, model in {"teacher": self.teacher, **self.students()}.items():
+            prefix = "val/" if name == "student" else f"val/{name}_"
+            there, back = both_ways(model, batch["frames"], places[0], self.iters)
+            self.log_mean(f"{prefix}cycle_error", (there - back).norm(dim=-1), known)
+            if model is not self.teacher:
+                self.log_mean(f"{prefix}label_epe", (there - places).norm(dim=-1), known)
+
+
+def _pips(network: str | None, weights: str | None) -> Pips:
+    model = load_model(network, weights)
+    if not isinstance(model, Pips):
+        raise ConfigError(
+            f"model.weights: {model.name!r} is not a PIPs; a flow model that tracks is refined as one of flow "
+            "(configs/refine/flow.yaml)"
+        )
+    return model

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from refine_motion.benchmarks.synthetic.clip import write_clip
+from refine_motion.errors import ConfigError
+from refine_motion.labels.select import LabelRule
+from refine_motion.labels.track_rules import AllFrames
+from refine_motion.labels.track_teacher import TrackLabelSettings
+from refine_motion.models.load import load_model
+from refine_motion.models.registry import build_model
+from refine_motion.models.weights import save_weights
+from refine_motion.refine.clip_augment import ClipAugmentation
+from refine_motion.refine.decision import IMPROVED, KEPT
+from refine_motion.refine.run import RefineResult, refine_once
+from refine_motion.refine.selection import SelectionSettings
+from refine_motion.refine.track_datamodule import TrackDataModule
+from refine_motion.refine.track_module import TrackRefineModule
+from refine_motion.refine.trainer import RefineTrainer
+
+LOOSE: dict[str, LabelRule] = {"cycle": AllFrames(1000.0)}
+SETTINGS = TrackLabelSettings(iters=1, seeds=24, dense=8, ceiling=1000.0)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tracks")
+    for seed in (3, 4):
+        write_clip(folder, seed, 20, (64, 96), pairs=0)
+    return folder / "videos"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    return save_weights(build_model("pips_small"), tmp_path_factory.mktemp("weights") / "pips.safetensors")
+
+
+def data_of(videos: Path, folder: Path, **more: object) -> TrackDataModule:
+    options = {"stride": 4, "backward": False, "points": 12, "num_workers": 0, "holdout": 0.3, **more}
+    return TrackDataModule(
+        str(videos),
+        str(folder / "labels"),
+        str(folder / "index"),
+        filters=LOOSE,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def module_of(weights: Path, **more: object) -> TrackRefineModule:
+    augment = ClipAugmentation(jitter_probability=0, occluder_probability=0, crop=(64, 64))
+    options = {"iters": 1, "learning_rate": 1e-3, "augment": augment, **more}
+    return TrackRefineModule(None, str(weights), **options)  # type: ignore[arg-type]
+
+
+def refined(videos: Path, weights: Path, folder: Path, enabled: bool = True, **more: object) -> RefineResult:
+    trainer = RefineTrainer(
+        accelerator="cpu", devices=1, max_steps=2, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, check_val_every_n_epoch=None, val_check_interval=2,
+    )  # fmt: skip
+    selection = SelectionSettings(enabled, snapshots=0)
+    return refine_once(
+        trainer, module_of(weights), data_of(videos, folder, **more), SETTINGS, folder, selection=selection
+    )
+
+
+def test_both_stages_the_choice_and_no_second_time(
+    videos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = refined(videos, weights, tmp_path)
+    assert result.outcome.decision in (IMPROVED, KEPT)
+    assert result.labels.count == 8
+    assert {"val/cycle_error", "val/label_epe", "val/teacher_cycle_error"} <= set(result.held_out)
+    assert json.loads((tmp_path / "result.json").read_text())["outcome"]["decision"] == result.outcome.decision
+    before, after = load_model(None, weights).state_dict(), load_model(None, result.files["student"]).state_dict()
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert any(name.startswith("fnet.") for name in changed)
+    assert any(name.startswith("delta_block.") for name in changed)
+    # What a teacher cannot see is not taught.
+    assert not any(name.startswith("vis_predictor.") for name in changed)
+    if result.outcome.decision == KEPT:
+        chosen = load_model(None, result.weights).state_dict()
+        assert all(torch.equal(value, chosen[name]) for name, value in before.items())
+    capsys.readouterr()
+    refined(videos, weights, tmp_path)
+    said = capsys.readouterr()
+    assert "labelled already" in said.out + said.err
+    assert "finished already" in said.out + said.err
+
+
+def test_few_windows_hold_blocks_of_the_picture_out(videos: Path, weights: Path, tmp_path: Path) -> None:
+    result = refined(videos, weights, tmp_path, enabled=False, max_windows=3)
+    data = data_of(videos, tmp_path, max_windows=3)
+    data.setup("fit")
+    data.store = result.store
+    trained, held = set(), set()
+    for number in range(3):
+        _, label, weight = data.train_dataloader().dataset.source.read(number)  # type: ignore[attr-defined]
+        trained |= {(number, *xy) for xy in label.xy[weight > 0].tolist()}
+    for part in ("choose", "decide"):
+        for sample in data.held_out_samples(part):  # type: ignore[arg-type]
+            held |= {(sample["window"], *xy) for xy in sample["places"][0].tolist()}
+    assert trained
+    assert held
+    assert not trained & held
+
+
+def test_a_flow_model_is_told_where_to_go(tmp_path: Path) -> None:
+    path = save_weights(build_model("raft_small"), tmp_path / "raft.safetensors")
+    with pytest.raises(ConfigError, match="not a PIPs"):
+        TrackRefineModule(None, str(path))
+
+
+def test_labels_of_another_window_length(videos: Path, weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="frames"):
+        refined(videos, weights, tmp_path, frames=6)
