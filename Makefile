@@ -6,6 +6,8 @@ TORCH  ?= torch==2.13.0
 # Of `make real`.
 SEED   ?= 0
 FULL   ?=
+# Of `make demo`: flow or tracks.
+DEMO_TASK ?= flow
 BIN    := $(VENV)/bin
 
 .PHONY: install test slow real real-tracks bench ablation demo domains lint types clean help
@@ -45,8 +47,8 @@ ablation: install ## every part of the best recipe and the baselines by themselv
 	$(BIN)/python -m tests.ablation.views
 	$(BIN)/python -m tests.ablation $(FULL)
 
-demo: install ## the main job from start to end on a made domain, judged by exact truth: a table and a page in runs/demo
-	$(BIN)/refine-motion demo
+demo: install ## the main job from start to end on a made domain, judged by exact truth: a table and a page in runs/demo (DEMO_TASK=tracks: of tracks)
+	$(BIN)/refine-motion demo --task $(DEMO_TASK)
 
 domains: install ## the demo on every made domain, as one table, pages in runs/domains; goes on where it was interrupted
 	$(BIN)/refine-motion domains

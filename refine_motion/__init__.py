@@ -18,18 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from refine_motion.benchmarks.flow_evaluation import evaluate_flow
+    from refine_motion.benchmarks.tracks.evaluation import evaluate_tracks
     from refine_motion.models.load import load_model
     from refine_motion.refine.api import label, refine, refine_each
+    from refine_motion.refine.track_api import refine_tracks
 
 __version__ = "0.1.0"
-__all__ = ["evaluate_flow", "label", "load_model", "refine", "refine_each"]
+__all__ = ["evaluate_flow", "evaluate_tracks", "label", "load_model", "refine", "refine_each", "refine_tracks"]
 
 _HOME = {
     "evaluate_flow": "refine_motion.benchmarks.flow_evaluation",
+    "evaluate_tracks": "refine_motion.benchmarks.tracks.evaluation",
     "label": "refine_motion.refine.api",
     "load_model": "refine_motion.models.load",
     "refine": "refine_motion.refine",
     "refine_each": "refine_motion.refine.api",
+    "refine_tracks": "refine_motion.refine.track_api",
 }
 
 

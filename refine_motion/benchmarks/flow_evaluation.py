@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import Progress
 
 from refine_motion.benchmarks.estimate import EstimatesFlow
 from refine_motion.benchmarks.flow_pair import read_sample
 from refine_motion.benchmarks.flow_table import FlowTable
 from refine_motion.benchmarks.pairs import find_pairs
+from refine_motion.benchmarks.progress import with_progress
 from refine_motion.benchmarks.scores import score_pair, tabulate
 
 DEFAULT_ITERS = 32
-_QUIET_SECONDS = 2.0
-_T = TypeVar("_T")
 
 
 def evaluate_flow(
@@ -51,24 +44,6 @@ def evaluate_flow(
     """
     found = find_pairs(pairs)
     iters = DEFAULT_ITERS if iters is None else iters
-    steps = _with_progress(found, "evaluating flow") if progress else iter(found)
+    steps = with_progress(found, "evaluating flow") if progress else iter(found)
     return tabulate([score_pair(read_sample(pair), model, against, iters) for pair in steps], iters)
 
-
-def _with_progress(items: Sequence[_T], description: str) -> Iterator[_T]:
-    """The items, with a bar on the error stream, when that is a terminal, once they have taken more than 2 seconds."""
-    start = time.monotonic()
-    console = Console(stderr=True)
-    bar = Progress(console=console, transient=True)
-    task = bar.add_task(description, total=len(items))
-    started = False
-    try:
-        for item in items:
-            if not started and console.is_terminal and time.monotonic() - start > _QUIET_SECONDS:
-                bar.start()
-                started = True
-            yield item
-            bar.advance(task)
-    finally:
-        if started:
-            bar.stop()

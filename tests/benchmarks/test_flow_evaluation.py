@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from refine_motion.benchmarks import flow_evaluation
+from refine_motion.benchmarks import progress
 from refine_motion.benchmarks.flow_evaluation import evaluate_flow
 from refine_motion.benchmarks.flow_files import write_flo
 from refine_motion.benchmarks.pairs import find_pairs, read_pair
@@ -103,14 +103,14 @@ class TestFaults:
 class TestProgress:
     def test_no_bar_when_quick_or_not_wanted(self, two_sequences: Path, capsys, monkeypatch):
         evaluate_flow(Constant(0.0), two_sequences)
-        monkeypatch.setattr(flow_evaluation, "_QUIET_SECONDS", -1.0)
+        monkeypatch.setattr(progress, "_QUIET_SECONDS", -1.0)
         evaluate_flow(Constant(0.0), two_sequences)  # the captured stream is no terminal
         monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes every stream for a terminal
         evaluate_flow(Constant(0.0), two_sequences, progress=False)
         assert capsys.readouterr() == ("", "")
 
     def test_a_bar_on_the_error_stream_when_slow(self, two_sequences: Path, capsys, monkeypatch):
-        monkeypatch.setattr(flow_evaluation, "_QUIET_SECONDS", -1.0)
+        monkeypatch.setattr(progress, "_QUIET_SECONDS", -1.0)
         monkeypatch.setenv("FORCE_COLOR", "1")
         evaluate_flow(Constant(0.0), two_sequences)
         out, err = capsys.readouterr()

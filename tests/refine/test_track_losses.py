@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from refine_motion.refine.track_losses import score_map_loss, track_sequence_loss, visibility_loss
+from refine_motion.refine.track_losses import matching_loss, score_map_loss, track_sequence_loss, visibility_loss
 
 
 def test_sequence_loss_by_hand() -> None:
@@ -68,3 +68,34 @@ def test_gradients() -> None:
 def test_no_point_that_counts() -> None:
     nothing = torch.zeros(1, 2, 1)
     assert score_map_loss([torch.randn(1, 2, 1, 3, 4)], torch.zeros(1, 2, 1, 2), nothing, nothing) == 0
+
+
+def test_matching_loss_by_hand() -> None:
+    """Two cells of one feature each: the first frame's is 4, so scores of the second are 8 and 0."""
+    maps = torch.zeros(1, 2, 4, 2, 2)
+    maps[0, 0, 0, 0, 0] = 4.0
+    maps[0, 1, 0, 0, 1] = 4.0
+    visible = torch.ones(1, 2, 1)
+    # Found in the right upper cell; a quarter of the way down, the lower cell counts a quarter.
+    target = torch.tensor([[[[0.0, 0.0]], [[1.0, 0.25]]]])
+    total = math.log(math.exp(8) + 3)
+    assert matching_loss(maps, target, visible).item() == pytest.approx(0.75 * (total - 8) + 0.25 * total, rel=1e-5)
+
+
+@pytest.mark.parametrize("place", [(1.5, 0.5), (float("nan"), 0.0), (-0.1, 0.0)])
+def test_what_is_outside_or_hidden_matches_nothing(place: tuple[float, float]) -> None:
+    maps = torch.rand(1, 2, 4, 2, 2, requires_grad=True)
+    target = torch.tensor([[[[0.0, 0.0]], [list(place)]]])
+    loss = matching_loss(maps, target, torch.ones(1, 2, 1))
+    loss.backward()
+    assert loss.item() == 0
+    assert maps.grad.abs().sum() == 0
+    hidden = matching_loss(maps, torch.zeros(1, 2, 1, 2), torch.tensor([[[1.0], [0.0]]]))
+    assert hidden.item() == 0
+
+
+def test_matching_loss_has_exact_gradients() -> None:
+    torch.manual_seed(0)
+    maps = torch.rand(1, 3, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    target = torch.rand(1, 3, 2, 2, dtype=torch.float64) * 2
+    assert torch.autograd.gradcheck(lambda m: matching_loss(m, target, torch.ones(1, 3, 2)), maps)

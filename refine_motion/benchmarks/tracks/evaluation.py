@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from operator import length_hint
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+from refine_motion.benchmarks.progress import with_progress
 from refine_motion.benchmarks.tracks.benchmark import TrackBenchmark
 from refine_motion.benchmarks.tracks.follow import follow, stand_still
 from refine_motion.benchmarks.tracks.track_table import TrackRow, TrackTable
 from refine_motion.benchmarks.tracks.video import TrackVideo
 from refine_motion.errors import BenchmarkError
 from refine_motion.models.track_base import TrackModel
-
-_QUIET_SECONDS = 2.0
 
 
 def evaluate_tracks(
@@ -45,7 +38,7 @@ def evaluate_tracks(
     rows: list[TrackRow] = []
     skipped: Counter[str] = Counter()
     videos = benchmark.videos()
-    for video in _with_progress(videos, benchmark.title) if progress else videos:
+    for video in with_progress(videos, benchmark.title) if progress else videos:
         if not len(video.queries):
             skipped["videos without a point to follow"] += 1
         elif len(video.xy) < shortest:
@@ -70,23 +63,3 @@ def _score(model: TrackModel, benchmark: TrackBenchmark, against: TrackModel | N
         still=benchmark.scores(video, stand_still(video)),
     )
 
-
-def _with_progress(videos: Iterable[TrackVideo], description: str) -> Iterator[TrackVideo]:
-    """The videos, with a bar on the error stream, when that is a terminal, once they have taken more than 2 seconds."""
-    start = time.monotonic()
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    bar = Progress(*columns, console=console, transient=True)
-    # How many there are is often known only at the end: files are opened one after the other.
-    task = bar.add_task(description, total=length_hint(videos) or None)
-    started = False
-    try:
-        for video in videos:
-            if not started and console.is_terminal and time.monotonic() - start > _QUIET_SECONDS:
-                bar.start()
-                started = True
-            yield video
-            bar.advance(task)
-    finally:
-        if started:
-            bar.stop()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from refine_motion.benchmarks.tracks import evaluation
+from refine_motion.benchmarks import progress
 from refine_motion.benchmarks.tracks.benchmark import Column, TrackBenchmark
 from refine_motion.benchmarks.tracks.evaluation import evaluate_tracks
 from refine_motion.benchmarks.tracks.scoring import ERROR_COLUMNS, error_scores
@@ -146,7 +146,7 @@ def test_shapes_that_do_not_fit() -> None:
 
 
 def test_a_bar_on_the_error_stream_when_slow(moves, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    monkeypatch.setattr(evaluation, "_QUIET_SECONDS", -1.0)
+    monkeypatch.setattr(progress, "_QUIET_SECONDS", -1.0)
     evaluate_tracks(moves(), Made(video("a", 1.0)))  # the captured stream is no terminal
     assert capsys.readouterr() == ("", "")
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes every stream for a terminal
