@@ -128,7 +128,8 @@ class TrackLabelModule(LabelModule):
     def label(self, window: TrackWindow, frames: Tensor) -> list[tuple[ClipKey, TrackLabel]]:
         """See :class:`LabelModule`."""
         frames = frames.flip(0) if window.backward else frames
-        return [(window.key, self.teacher.label(frames, _seed(window.key)))]
+        queries = torch.tensor(window.queries) if window.queries else None
+        return [(window.key, self.teacher.label(frames, _seed(window.key), queries))]
 
 
 def _seed(key: FrameKey) -> int:

@@ -40,9 +40,10 @@ class FrameKey(Protocol):
         ...
 
 
-def digest_of(key: FrameKey) -> str:
-    """32 hex digits that name some frames of a video."""
-    return hashlib.sha256(":".join((key.video, *map(str, key.frames))).encode()).hexdigest()[:32]
+def digest_of(key: FrameKey, more: str = "") -> str:
+    """32 hex digits that name some frames of a video, and what else a label is told apart by."""
+    parts = [key.video, *map(str, key.frames), *([more] if more else [])]
+    return hashlib.sha256(":".join(parts).encode()).hexdigest()[:32]
 
 
 Key = TypeVar("Key", bound=FrameKey)

@@ -40,8 +40,8 @@ class TrackLabel:
         seen: ``(S, N)`` bool, by the way there.
         seen_back: ``(S, N)`` bool, by the way back.
         evidence: fields ``(N,)``: ``cycle_error`` the largest of the frames in :attr:`known`; ``speed`` and
-            ``backward_speed`` the mean length of a step there and back; ``colour_error`` the mean over these frames;
-            ``spread`` the distance of the view that was taken from the next one; ``boundary`` zeros.
+            ``backward_speed`` the mean length of a step there and back, as far as known; ``colour_error`` the mean over
+            these frames; ``spread`` the distance of the view that was taken from the next one; ``boundary`` zeros.
         motion: :attr:`dominant` where it is known already.
         views: of the teacher, in the order of their numbers.
     """
@@ -61,8 +61,10 @@ class TrackLabel:
 
     @property
     def flow(self) -> Tensor:
-        """``(N, 2)`` displacement from the first frame to the last."""
-        return self.places[-1] - self.places[0]
+        """``(N, 2)`` displacement from the first frame to the last, as far as it is known, and gone on with beyond."""
+        last = _last_known(self.known)
+        places = self.places[last, torch.arange(len(last))]
+        return (places - self.places[0]) * ((len(self.places) - 1) / last.clamp(min=1))[:, None]
 
     @property
     def known(self) -> Tensor:
@@ -134,7 +136,7 @@ def decode(tensors: dict[str, Tensor], header: dict[str, str]) -> TrackLabel:
     seen, seen_back = _unpack(tensors["seen"], 2 * frames * count).view(2, frames, count)
     evidence = Evidence(
         cycle_error=CYCLE.decode(tensors["cycle"].int()),
-        speed=mean_step(places),
+        speed=mean_step(places, seen & seen_back),
         boundary=torch.zeros(count),
         **unpack_evidence(tensors["evidence"]),
     )
@@ -143,9 +145,29 @@ def decode(tensors: dict[str, Tensor], header: dict[str, str]) -> TrackLabel:
     return TrackLabel(size, places, seen, seen_back, evidence, motion, header["views"])
 
 
-def mean_step(places: Tensor) -> Tensor:
-    """Mean length ``(N,)`` in pixels of the steps of tracks ``(S, N, 2)`` from frame to frame."""
-    return places.diff(dim=0).norm(dim=-1).mean(dim=0)
+def mean_step(places: Tensor, known: Tensor | None = None) -> Tensor:
+    """Mean length in pixels of the steps of tracks from frame to frame.
+
+    Args:
+        places: ``(S, N, 2)``.
+        known: ``(S, N)`` bool; where a point is not known its way is taken for straight, and it ends where the point is
+            known last. None is everywhere.
+
+    Returns:
+        ``(N,)``; 0 of tracks that are known in the first frame alone.
+    """
+    if known is None:
+        return places.diff(dim=0).norm(dim=-1).mean(dim=0)
+    before, way = places[0], torch.zeros_like(places[0, :, 0])
+    for place, here in zip(places[1:], known[1:], strict=True):
+        way = way + torch.where(here, (place - before).norm(dim=-1), 0.0)
+        before = torch.where(here[:, None], place, before)
+    return way / _last_known(known).clamp(min=1)
+
+
+def _last_known(known: Tensor) -> Tensor:
+    """Number ``(N,)`` of the last frame in which each track is known."""
+    return torch.where(known, torch.arange(len(known))[:, None], 0).amax(dim=0)
 
 
 def _pack(bits: Tensor) -> Tensor:

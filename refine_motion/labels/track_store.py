@@ -19,15 +19,17 @@ class ClipKey:
     Attributes:
         video: content key of the video.
         frames: their numbers in the order of the tracks, falling where the window goes back in time.
+        asked: name of the points that were asked for, where a user named them.
     """
 
     video: str
     frames: tuple[int, ...]
+    asked: str = ""
 
     @property
     def digest(self) -> str:
         """Name of the label's file, without folders and suffix."""
-        return digest_of(self)
+        return digest_of(self, self.asked)
 
 
 class TrackStore(SafetensorStore[ClipKey, TrackLabel]):

@@ -22,7 +22,7 @@ from refine_motion.labels.views import View, parse_view
 from refine_motion.models.pips_chain import ChainedModel
 from refine_motion.models.track_base import TrackModel, check_queries
 from refine_motion.motion.cycle import gradient_strength
-from refine_motion.motion.grid import resize_frames, sample
+from refine_motion.motion.grid import resize_frames, resize_places, sample
 from refine_motion.motion.patches import colour_change, patch_error
 from refine_motion.types import Evidence
 
@@ -120,7 +120,7 @@ class TrackTeacher:
         linked: the second teacher, for the view ``linked``.
 
     Raises:
-        ConfigError: ``linked`` is among the views, and there is no second teacher.
+        ConfigError: ``linked`` is among the views, and there is no second teacher; or frames would be too small.
     """
 
     def __init__(self, model: ChainedModel, settings: TrackLabelSettings, linked: TrackModel | None = None):
@@ -129,6 +129,11 @@ class TrackTeacher:
         self.model = model.eval().requires_grad_(False)
         self.linked = linked.eval().requires_grad_(False) if linked is not None and LINKED in settings.views else None
         self.settings = settings
+        if settings.size is not None and min(settings.size) < self.min_side:
+            raise ConfigError(
+                f"label.size must be at least {self.min_side} pixels in height and width for these views, got "
+                f"{list(settings.size)}"
+            )
         self.models: list[nn.Module] = [one for one in (self.model, self.linked) if one is not None]
         self.facts: dict[str, object] = {"model": model.name, **asdict(settings)}
         if self.linked is not None:
@@ -166,7 +171,7 @@ class TrackTeacher:
         Args:
             frames: ``(S, 3, H, W)`` uint8.
             seed: of the choice among dense places.
-            queries: ``(N, 2)`` places in the first frame, in pixels of the size of the settings; None chooses them.
+            queries: ``(N, 2)`` places in the first frame, in pixels of it; None chooses them.
 
         Returns:
             Tracks within the ceiling, on the CPU.
@@ -175,17 +180,21 @@ class TrackTeacher:
             ConfigError: one of the queries lies outside the frame, or there is none.
         """
         settings = self.settings
+        native = (frames.shape[-2], frames.shape[-1])
         frames = frames if settings.size is None else resize_frames(frames, settings.size)
         size = (frames.shape[-2], frames.shape[-1])
         if queries is not None:
             queries = queries.detach().float().cpu()
-            check_queries(torch.cat((torch.zeros(len(queries), 1), queries), dim=1), size)
+            check_queries(torch.cat((torch.zeros(len(queries), 1), queries), dim=1), native)
         # Float32, whatever the precision of a training around it.
         with torch.autocast(next(self.model.parameters()).device.type, enabled=False):
             looks = [self._look(frames, text) for text in settings.views]
             # Places are on the CPU, and so is what is found about them.
             frames = frames.cpu()
-            asked = seed_queries(frames, settings.queries, settings.seeds) if queries is None else queries
+            if queries is None:
+                asked = seed_queries(frames, settings.queries, settings.seeds)
+            else:
+                asked = resize_places(queries, native, size)
             label = self._follow(frames, looks, asked)
             if queries is not None or not settings.dense:
                 return label
@@ -205,7 +214,6 @@ class TrackTeacher:
         ways = [look.ways(xy, self.settings.follow_hidden) for look in looks]
         chosen = choose(frames, ways)
         count = torch.arange(len(xy))
-
         places, back, seen, seen_back = (
             torch.stack([getattr(way, name) for way in ways])[chosen, :, count].transpose(0, 1)
             for name in ("places", "back", "seen", "seen_back")
@@ -216,8 +224,8 @@ class TrackTeacher:
         gradient = sample(gradient_strength(frames[:1].float())[None], xy.T[None, :, None], "border")[0, 0, 0]
         evidence = Evidence(
             cycle_error=largest,
-            speed=mean_step(places),
-            backward_speed=mean_step(back),
+            speed=mean_step(places, known),
+            backward_speed=mean_step(back, known),
             colour_error=colours,
             gradient=gradient,
             spread=_spread(ways, places, known),

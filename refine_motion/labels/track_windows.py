@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.track_store import ClipKey
@@ -18,15 +21,19 @@ class TrackWindow:
     Attributes:
         clip: the frames, in order of time.
         backward: tracks begin in the last of them and go back in time.
+        queries: ``(x, y)`` in the first frame of the tracks, where a user named them.
     """
 
     clip: Clip
     backward: bool = False
+    queries: tuple[tuple[float, float], ...] = ()
 
     @property
     def key(self) -> ClipKey:
         """The name of its tracks in a label store."""
-        return ClipKey(self.clip.video.key, self.clip.frames[::-1] if self.backward else self.clip.frames)
+        frames = self.clip.frames[::-1] if self.backward else self.clip.frames
+        asked = hashlib.sha256(repr(self.queries).encode()).hexdigest()[:16] if self.queries else ""
+        return ClipKey(self.clip.video.key, frames, asked)
 
     def label_keys(self) -> list[ClipKey]:
         """The one name, in a list, as of windows of pairs."""
@@ -70,3 +77,38 @@ def plan_track_windows(
     order = {video.path: number for number, video in enumerate(videos)}
     # Video by video in order of time, so that what is held out is spread over both.
     return sorted(planned, key=lambda window: (order[window.clip.video.path], window.clip.frames[0]))
+
+
+def windows_of_points(video: VideoInfo, queries: Tensor, length: int, frame_steps: Sequence[int]) -> list[TrackWindow]:
+    """Windows that begin where a user's points are, forward and back in time as far as their shot goes.
+
+    Args:
+        video: the one that they are in.
+        queries: ``(N, 3)`` frame, x, y.
+        length: frames of a window.
+        frame_steps: frames from one frame of a window to the next, each giving windows of its own.
+
+    Raises:
+        ConfigError: a point lies outside the video, or no window fits around any.
+    """
+    found = []
+    for frame in sorted({int(number) for number in queries[:, 0]}):
+        shot = next(((start, stop) for start, stop in video.shots if start <= frame < stop), None)
+        places = queries[queries[:, 0] == frame][:, 1:]
+        inside = (places[:, 0] <= video.width - 1) & (places[:, 1] <= video.height - 1) & (places >= 0).all(dim=1)
+        if shot is None or not inside.all():
+            raise ConfigError(
+                f"{video.path}: a point in frame {frame} is not in the video ({video.frames} frames of "
+                f"{video.width}x{video.height})"
+            )
+        asked = tuple((x, y) for x, y in places.tolist())
+        for step in frame_steps:
+            reach = step * (length - 1)
+            if frame + reach < shot[1]:
+                found.append(TrackWindow(Clip(video, tuple(range(frame, frame + reach + 1, step))), queries=asked))
+            if frame - reach >= shot[0]:
+                clip = Clip(video, tuple(range(frame - reach, frame + 1, step)))
+                found.append(TrackWindow(clip, backward=True, queries=asked))
+    if not found:
+        raise ConfigError(f"{video.path}: no window of {length} frames fits around any of the points in their shots")
+    return found

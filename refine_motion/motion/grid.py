@@ -63,6 +63,12 @@ def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
     return found.round().clamp(0, 255).to(torch.uint8)
 
 
+def resize_places(xy: Tensor, size: tuple[int, int], new: tuple[int, int]) -> Tensor:
+    """Places ``(..., 2)`` in pixels of frames ``(H, W)`` in those of the frames at another size, by pixel edges."""
+    ratio = torch.tensor([new[1] / size[1], new[0] / size[0]], dtype=xy.dtype, device=xy.device)
+    return (xy + 0.5) * ratio - 0.5
+
+
 def warp(image: Tensor, flow: Tensor, padding_mode: str = "zeros") -> Tensor:
     """``image`` sampled at ``x + flow(x)``: the second image brought onto the first.
 

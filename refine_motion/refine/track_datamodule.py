@@ -11,12 +11,13 @@ from torch.utils.data import DataLoader
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.opened import evenly
+from refine_motion.labels.points_file import read_points
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.track_codec import TrackLabel
 from refine_motion.labels.track_rules import paper_track_filters
 from refine_motion.labels.track_store import ClipKey
 from refine_motion.labels.track_teacher import TrackTeacher
-from refine_motion.labels.track_windows import TrackWindow, plan_track_windows
+from refine_motion.labels.track_windows import TrackWindow, plan_track_windows, windows_of_points
 from refine_motion.refine.holdout import PARTS, Part
 from refine_motion.refine.label_data import LabelDataModule, loading_timeout
 from refine_motion.refine.order import HeldOutOrder, WindowShuffle
@@ -39,6 +40,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         seconds_per_step: thin the videos out to this time step instead.
         stride: steps from the start of one window to the next.
         backward: use every window a second time, back in time.
+        own_points: CSV file with ``frame,x,y`` of points to label, of the only video; None chooses them. Windows begin
+            at these frames, forward and back in time.
         max_windows: at most so many windows, spread evenly over the videos.
         holdout: share of the windows kept to judge by; of fewer than eight windows none, but tracks that begin in some
             blocks of the picture.
@@ -67,6 +70,7 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         seconds_per_step: float | None = None,
         stride: int = 4,
         backward: bool = True,
+        own_points: str | None = None,
         max_windows: int | None = None,
         holdout: float = 0.15,
         filters: dict[str, LabelRule] | None = None,
@@ -86,10 +90,19 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         if not frame_steps or min(frame_steps) < 1:
             raise ConfigError(f"data: frame_steps must be positive, got {list(frame_steps)}")
         self.frames, self.frame_steps, self.seconds_per_step = frames, list(frame_steps), seconds_per_step
+        self.own_points = None if own_points is None else read_points(own_points).queries
         self.stride, self.backward, self.max_windows, self.points = stride, backward, max_windows, points
 
     def plan(self, videos: Sequence[VideoInfo]) -> list[TrackWindow]:
-        """See :class:`LabelDataModule`."""
+        """See :class:`LabelDataModule`.
+
+        Raises:
+            ConfigError: there are points of the user's own, and several videos.
+        """
+        if self.own_points is not None:
+            if len(videos) != 1:
+                raise ConfigError(f"data.own_points are of one video, but data.videos has {len(videos)}")
+            return windows_of_points(videos[0], self.own_points, self.frames, self.frame_steps)
         return plan_track_windows(
             videos, self.frames, self.frame_steps, self.stride, self.backward, self.seconds_per_step
         )

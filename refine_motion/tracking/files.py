@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from refine_motion.errors import ConfigError
 from refine_motion.files import replacing
-from refine_motion.tracking.points import Points
+from refine_motion.labels.points_file import Points
 from refine_motion.types import Tracks
 
 Columns = dict[str, NDArray[np.generic]]

@@ -12,9 +12,10 @@ from rich.progress import Progress
 from torch import Tensor
 
 from refine_motion.errors import ConfigError, VideoError
+from refine_motion.labels.points_file import Points, read_points
 from refine_motion.models.track_base import TrackModel, check_queries
 from refine_motion.tracking.files import check_format, write_tracks
-from refine_motion.tracking.points import Points, corner_points, grid_points, read_points
+from refine_motion.tracking.points import corner_points, grid_points
 from refine_motion.types import Tracks
 from refine_motion.video.index import build_index
 from refine_motion.video.info import VideoInfo

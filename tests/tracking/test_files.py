@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from refine_motion.errors import ConfigError
+from refine_motion.labels.points_file import Points
 from refine_motion.tracking.files import write_tracks
-from refine_motion.tracking.points import Points
 from refine_motion.types import Tracks
 
 POINTS = Points(torch.tensor([[0.0, 1, 2], [2, 5, 6]]), ["nose", "tail"])

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from refine_motion.errors import ConfigError
-from refine_motion.tracking.points import corner_points, grid_points, read_points
+from refine_motion.labels.points_file import read_points
+from refine_motion.tracking.points import corner_points, grid_points
 
 
 def test_a_grid_is_even_and_inside() -> None:
