@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_motion.errors import ConfigError, VideoError
 from refine_motion.labels.track_store import ClipKey
-from refine_motion.labels.track_windows import TrackWindow, plan_track_windows
+from refine_motion.labels.track_windows import TrackWindow, plan_track_windows, windows_of_points
 from tests.labels.test_windows import video
 
 
@@ -95,3 +96,33 @@ def test_only_the_wanted() -> None:
     assert there.only({there.key}) is there
     assert there.only({back.key}) is None
     assert isinstance(back, TrackWindow)
+
+
+def test_windows_around_points_of_the_users_own() -> None:
+    info = video("a", 30, (12,))
+    asked = torch.tensor([[4.0, 10.0, 5.0], [4.0, 20.0, 6.0], [20.0, 3.0, 4.0]])
+    found = windows_of_points(info, asked, 8, (1,))
+    # Frame 4 has no eight frames before it; frame 20 has eight on either side in its shot.
+    assert [(w.clip.frames[0], w.clip.frames[-1], w.backward) for w in found] == [
+        (4, 11, False),
+        (20, 27, False),
+        (13, 20, True),
+    ]
+    assert found[0].queries == ((10.0, 5.0), (20.0, 6.0))
+    assert found[1].queries == found[2].queries == ((3.0, 4.0),)
+    # Labels of chosen points are others than those of points that were named.
+    assert found[0].key.digest != TrackWindow(found[0].clip).key.digest
+    other = windows_of_points(info, asked[:1], 8, (1,))[0]
+    assert other.key.frames == found[0].key.frames
+    assert other.key.digest != found[0].key.digest
+
+
+@pytest.mark.parametrize("point", [[31.0, 5.0, 5.0], [3.0, -1.0, 5.0], [3.0, 5.0, 4000.0]])
+def test_points_outside_the_video(point: list[float]) -> None:
+    with pytest.raises(ConfigError, match="is not in the video"):
+        windows_of_points(video("a", 30), torch.tensor([point]), 8, (1,))
+
+
+def test_points_around_which_no_window_fits() -> None:
+    with pytest.raises(ConfigError, match="no window of 8 frames"):
+        windows_of_points(video("a", 10), torch.tensor([[5.0, 3.0, 3.0]]), 8, (1,))

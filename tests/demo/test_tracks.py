@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from refine_motion.cli.main import main
+from refine_motion.demo import tracks
+from refine_motion.demo.tracks import TrackPlan, run_track_demo
+from refine_motion.errors import ConfigError
+from refine_motion.labels.track_rules import AllFrames
+from refine_motion.labels.track_teacher import TrackLabelSettings
+from refine_motion.models.registry import build_model
+from refine_motion.models.weights import save_weights
+from refine_motion.refine.clip_augment import ClipAugmentation
+from refine_motion.refine.decision import KEPT
+
+
+def test_the_whole_job(tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    weights = save_weights(build_model("pips_small"), tmp_path / "pips.safetensors")
+    monkeypatch.setattr(tracks, "FILTERS", {"cycle": AllFrames(500.0)})
+    monkeypatch.setattr(tracks, "LABELS", TrackLabelSettings(iters=1, seeds=12, dense=0, ceiling=1000.0))
+    monkeypatch.setattr(tracks, "AUGMENT", ClipAugmentation(crop=(64, 64)))
+    monkeypatch.setattr(tracks, "TRAINING", {"iters": 1})
+    monkeypatch.setattr(tracks, "DATA", {"backward": False, "points": 8, "num_workers": 0, "stride": 8})
+    monkeypatch.setattr(tracks, "_STEPS_PER_MINUTE", 1)
+    plan = TrackPlan(
+        "fog", minutes=8, weights=str(weights), linked=str(untrained), size=(64, 96), clips=2, held_out=2, frames=16
+    )
+    said: list[str] = []
+    result = run_track_demo(plan, tmp_path / "demo", lambda title, _: said.append(title))
+    assert said == ["Render", "Refine", "Judge"] == list(result.seconds)
+    assert list(result.scores) == ["fog_500000", "fog_500001"]
+    assert result.overlay.stat().st_size > 1000
+    if result.refined.outcome.decision == KEPT:
+        assert all(before == after for before, after, _ in result.scores.values())
+    assert result.mean[2] == pytest.approx(sum(still for _, _, still in result.scores.values()) / 2)
+
+
+def test_too_little_time(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--minutes 2"):
+        TrackPlan("fog", minutes=2)
+    assert main(["demo", "--task", "tracks", "--minutes", "2", "--out", str(tmp_path / "new")]) == 2
+    assert "--minutes 2" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
