@@ -3,14 +3,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 # The version that the numbers in the README were measured with. `make demo TORCH=torch` takes the newest.
 TORCH  ?= torch==2.13.0
-# Of `make real`.
+# Of `make real` and `make real-tracks-refine`.
 SEED   ?= 0
 FULL   ?=
 # Of `make demo`: flow or tracks.
 DEMO_TASK ?= flow
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow real real-tracks bench ablation demo domains lint types clean help
+.PHONY: install test slow real real-tracks real-tracks-refine bench ablation demo domains lint types clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -37,6 +37,10 @@ real: install ## refine the real RAFT-small on real videos and print its error b
 real-tracks: install ## track a bear's joints by the real RAFT-small: table and overlay in runs/real_tracks (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real-tracks: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
 	$(BIN)/python -m pytest -m real_run -s tests/real/test_tracks.py
+
+real-tracks-refine: install ## refine the real RAFT-small on the bear's frames without labels and track its joints before and after (needs REFINE_MOTION_SHARED)
+	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real-tracks-refine: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
+	REFINE_MOTION_SEED=$(SEED) $(BIN)/python -m pytest -m real_run -s tests/real/test_refine_tracks.py
 
 bench: install ## measure speed, memory and size against what they are compared with, into runs/bench (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make bench: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
