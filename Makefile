@@ -10,7 +10,7 @@ FULL   ?=
 DEMO_TASK ?= flow
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow real real-tracks real-tracks-refine bench ablation demo domains lint types clean help
+.PHONY: install test slow real real-tracks real-tracks-refine bench ablation demo domains track-domains lint types clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -56,6 +56,10 @@ demo: install ## the main job from start to end on a made domain, judged by exac
 
 domains: install ## the demo on every made domain, as one table, pages in runs/domains; goes on where it was interrupted
 	$(BIN)/refine-motion domains
+
+track-domains: install ## small PIPs refined on the made domains, three seeds, as one table; and which pseudo-tracks each rule keeps; in runs/ablation, many hours, goes on where it was interrupted
+	$(BIN)/python -m tests.ablation.track_labels
+	$(BIN)/python -m tests.ablation.track_domains
 
 lint: install ## style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from refine_motion.benchmarks.synthetic.clip import write_clip
+from refine_motion.benchmarks.synthetic.clip import clip_name, write_clip
 from refine_motion.benchmarks.synthetic.worlds import random_scene
 from refine_motion.demo.job import DemoFolder
 from refine_motion.errors import ConfigError
@@ -207,26 +207,52 @@ def _render(plan: TrackPlan, folder: DemoFolder) -> None:
                 progress.advance(task)
 
 
+@dataclass(frozen=True)
+class _HeldOut:
+    """A held-out clip: its name, frames ``(T, 3, H, W)``, where points begin ``(N, 3)`` and where they are."""
+
+    name: str
+    frames: Tensor
+    queries: Tensor
+    truth: Tracks
+
+
+def _held_out(plan: TrackPlan, folder: DemoFolder) -> Iterator[_HeldOut]:
+    start = grid(plan.size, _POINTS)
+    queries = torch.cat((torch.zeros(len(start), 1), start), dim=1)
+    with Progress(transient=True) as progress:
+        for seed in progress.track(plan.held_out_seeds, description="tracking"):
+            video = folder.held_out / "videos" / f"{clip_name(plan.domain, seed)}.mp4"
+            pictures = read_pyav(video, range(plan.frames), timestamps=(), keyframes=())
+            frames = torch.stack([torch.from_numpy(pictures[t]).permute(2, 0, 1) for t in range(plan.frames)])
+            scene = random_scene(seed, plan.size, None, plan.frames, plan.domain)
+            yield _HeldOut(video.stem, frames, queries, scene.tracks(queries, range(plan.frames)))
+
+
+def judge_clips(plan: TrackPlan, folder: DemoFolder, model: TrackModel) -> dict[str, float]:
+    """Per cent delta_avg of a model on each held-out clip, by exact tracks.
+
+    Args:
+        plan: what was done.
+        folder: of the demonstration.
+        model: in eval mode.
+    """
+    return {clip.name: _delta(model.track(clip.frames, clip.queries), clip.truth) for clip in _held_out(plan, folder)}
+
+
 def _judge(
     plan: TrackPlan, folder: DemoFolder, before: TrackModel, after: TrackModel
 ) -> tuple[dict[str, tuple[float, float, float]], Path]:
     """Scores by clip, and the overlay of the first."""
     scores: dict[str, tuple[float, float, float]] = {}
     overlay = folder.root / "held_out.mp4"
-    start = grid(plan.size, _POINTS)
-    queries = torch.cat((torch.zeros(len(start), 1), start), dim=1)
-    with Progress(transient=True) as progress:
-        for seed in progress.track(plan.held_out_seeds, description="tracking"):
-            video = folder.held_out / "videos" / f"{plan.domain}_{seed:04d}.mp4"
-            pictures = read_pyav(video, range(plan.frames), timestamps=(), keyframes=())
-            frames = torch.stack([torch.from_numpy(pictures[t]).permute(2, 0, 1) for t in range(plan.frames)])
-            truth = random_scene(seed, plan.size, None, plan.frames, plan.domain).tracks(queries, range(plan.frames))
-            still = Tracks(truth.xy[:1].expand_as(truth.xy), torch.ones_like(truth.visible))
-            found = [before.track(frames, queries), after.track(frames, queries)]
-            values = [_delta(tracks, truth) for tracks in (*found, still)]
-            scores[video.stem] = (values[0], values[1], values[2])
-            if len(scores) == 1:
-                write_video(overlay, _side_by_side(frames, found, start), 12)
+    for clip in _held_out(plan, folder):
+        still = Tracks(clip.truth.xy[:1].expand_as(clip.truth.xy), torch.ones_like(clip.truth.visible))
+        found = [before.track(clip.frames, clip.queries), after.track(clip.frames, clip.queries)]
+        values = [_delta(tracks, clip.truth) for tracks in (*found, still)]
+        scores[clip.name] = (values[0], values[1], values[2])
+        if len(scores) == 1:
+            write_video(overlay, _side_by_side(clip.frames, found, clip.queries[:, 1:]), 12)
     return scores, overlay
 
 

@@ -1,0 +1,127 @@
+"""``python -m tests.ablation.track_domains``: small PIPs refined on made domains, judged by exact tracks, as one table.
+
+It is the demo for tracks on several domains and seeds; what is finished is not repeated. Beside the scores stands how
+well the label-free gain of the candidates ranks them (Spearman's correlation with their true score).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+import torch
+
+from refine_motion.benchmarks.synthetic.domains import TARGETS
+from refine_motion.demo.job import DemoFolder
+from refine_motion.demo.tracks import TrackPlan, judge_clips, run_track_demo
+from refine_motion.files import replacing
+from refine_motion.models.load import load_track_model
+from tests.ablation.ranking import candidates, spearman
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one demonstration found.
+
+    Attributes:
+        domain: its domain.
+        seed: its seed.
+        decision: ``improved`` or ``kept``.
+        still: delta_avg of standing still on the held-out clips, per cent.
+        before: of the original.
+        after: of the result.
+        worst: the smallest change on a clip, in points.
+        ranking: Spearman's correlation between gain and true delta_avg over the candidates.
+        seconds: of the whole.
+    """
+
+    domain: str
+    seed: int
+    decision: str
+    still: float
+    before: float
+    after: float
+    worst: float
+    ranking: float
+    seconds: float
+
+
+def measured(plan: TrackPlan, root: Path) -> Score:
+    """One demonstration in an empty folder."""
+    result = run_track_demo(plan, root, lambda title, _: print(f"{plan.domain}, seed {plan.seed}: {title}", flush=True))
+    before, after, still = result.mean
+    return Score(
+        plan.domain,
+        plan.seed,
+        result.refined.outcome.decision,
+        still,
+        before,
+        after,
+        min(new - old for old, new, _ in result.scores.values()),
+        _ranking(plan, root, before),
+        sum(result.seconds.values()),
+    )
+
+
+def _ranking(plan: TrackPlan, root: Path, before: float) -> float:
+    folder = DemoFolder(root)
+    gains = json.loads((folder.run / "result.json").read_text())["candidates"]
+    model = load_track_model(None, plan.weights)
+    original = {name: value.clone() for name, value in model.state_dict().items()}
+    estimated, true = [0.0], [before]
+    for name, state in candidates(folder.run, original).items():
+        if gains[name] is not None:
+            model.load_state_dict(dict(state))
+            estimated.append(gains[name])
+            true.append(mean(judge_clips(plan, folder, model).values()))
+    return spearman(np.array(estimated), np.array(true))
+
+
+def table(scores: list[Score]) -> str:
+    """Means over the seeds of each domain, and over all."""
+    heads = ("domain", "seeds", "standing still", "before", "after", "change", "worst clip", "improved", "ranking")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    domains = dict.fromkeys(score.domain for score in scores)
+    for name, part in [*((d, [s for s in scores if s.domain == d]) for d in domains), ("mean", scores)]:
+        still, before, after = (mean(getattr(s, key) for s in part) for key in ("still", "before", "after"))
+        lines.append(
+            f"| {name} | {len(part)} | {still:.1f} | {before:.1f} | {after:.1f} | {after - before:+.2f} | "
+            f"{min(s.worst for s in part):+.2f} | {sum(s.decision == 'improved' for s in part)} | "
+            f"{np.nanmean([s.ranking for s in part]):.2f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0; a wrong call exits with 2."""
+    parser = argparse.ArgumentParser(prog="python -m tests.ablation.track_domains", description=__doc__)
+    parser.add_argument("--domains", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--minutes", type=float, default=14.0)
+    parser.add_argument("--out", type=Path, default=Path("runs/ablation/track_domains"))
+    chosen = parser.parse_args(arguments)
+    torch.set_flush_denormal(True)
+    scores = []
+    for seed in chosen.seeds:
+        for domain in chosen.domains:
+            root = chosen.out / f"{domain}_{seed}"
+            note = root / "score.json"
+            if not note.is_file():
+                # Labels and checkpoints of an interrupted run are made anew with the clips.
+                shutil.rmtree(root, ignore_errors=True)
+                score = measured(TrackPlan(domain, seed, chosen.minutes), root)
+                with replacing(note) as partial:
+                    partial.write_text(json.dumps(asdict(score), indent=1))
+            scores.append(Score(**json.loads(note.read_text())))
+            (chosen.out / "table.md").write_text(table(scores))
+    print(table(scores))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
