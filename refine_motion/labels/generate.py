@@ -32,11 +32,12 @@ class UnlabelledWindows(Dataset[dict[str, Any]]):
     Args:
         windows: windows to be labelled.
         strict: raise when a window cannot be read, instead of handing the reason on.
+        between: read the frames between those of a window too.
     """
 
-    def __init__(self, windows: Sequence[Any], strict: bool):
+    def __init__(self, windows: Sequence[Any], strict: bool, between: bool = False):
         self.windows = windows
-        self.strict = strict
+        self.strict, self.between = strict, between
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -45,7 +46,9 @@ class UnlabelledWindows(Dataset[dict[str, Any]]):
         """``number`` of the window, ``frames (T, 3, H, W)`` uint8 or None, and ``problem``, a reason or None."""
         window = self.windows[index]
         try:
-            frames = read_frames(window.clip.video, window.clip.frames)
+            numbers = window.clip.frames
+            wanted = range(numbers[0], numbers[-1] + 1) if self.between else numbers
+            frames = read_frames(window.clip.video, wanted)
         except VideoError as error:
             if self.strict:
                 raise
@@ -127,9 +130,13 @@ class TrackLabelModule(LabelModule):
 
     def label(self, window: TrackWindow, frames: Tensor) -> list[tuple[ClipKey, TrackLabel]]:
         """See :class:`LabelModule`."""
-        frames = frames.flip(0) if window.backward else frames
+        numbers = torch.tensor(window.clip.frames)
+        # In order of time, the frames of the window among all that were read.
+        times = numbers - numbers[0] if self.teacher.between else torch.arange(len(numbers))
+        if window.backward:
+            frames, times = frames.flip(0), (len(frames) - 1 - times).flip(0)
         queries = torch.tensor(window.queries) if window.queries else None
-        return [(window.key, self.teacher.label(frames, _seed(window.key), queries))]
+        return [(window.key, self.teacher.label(frames, _seed(window.key), queries, times))]
 
 
 def _seed(key: FrameKey) -> int:

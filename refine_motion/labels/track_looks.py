@@ -156,10 +156,13 @@ class TrackerLook(TrackLook):
         model: in eval mode.
         frames: see :class:`TrackLook`.
         view: see :class:`TrackLook`.
+        times: ``(S,)`` which of the frames are those of the window, the first and the last among them; the others are
+            looked at on the way. None is all of them.
     """
 
-    def __init__(self, model: TrackModel, frames: Tensor, view: View):
+    def __init__(self, model: TrackModel, frames: Tensor, view: View, times: Tensor | None = None):
         super().__init__(frames, view)
+        self.times = torch.arange(len(frames)) if times is None else times
         if isinstance(model, LinkedFlow):
             # All ways through the window link the same pairs of frames.
             model = LinkedFlow(RememberedFlow(model.flow), model.distances, model.iters)
@@ -167,13 +170,14 @@ class TrackerLook(TrackLook):
 
     def _there(self, xy: Tensor) -> tuple[Tensor, Tensor]:
         found = self.model.track(self.frames, torch.cat((torch.zeros(len(xy), 1), xy), dim=1))
-        return found.xy, found.visible.clone()
+        return found.xy[self.times], found.visible[self.times]
 
     def _back(self, places: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
-        last = len(places) - 1
+        last = len(self.frames) - 1
         start = places[ends, torch.arange(len(ends))]
         inside = torch.tensor([self.shown_size[1] - 1, self.shown_size[0] - 1])
         # A place outside cannot be asked for; led back from the border, it does not come back.
         asked = torch.minimum(start.nan_to_num().clamp(min=0), inside)
-        found = self.model.track(self.frames.flip(0), torch.cat(((last - ends)[:, None].float(), asked), dim=1))
-        return found.xy.flip(0).nan_to_num(), found.visible.flip(0).clone()
+        asked_in = (last - self.times[ends])[:, None].float()
+        found = self.model.track(self.frames.flip(0), torch.cat((asked_in, asked), dim=1))
+        return found.xy.flip(0)[self.times].nan_to_num(), found.visible.flip(0)[self.times]

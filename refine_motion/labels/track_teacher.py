@@ -26,8 +26,9 @@ from refine_motion.motion.grid import resize_frames, resize_places, sample
 from refine_motion.motion.patches import colour_change, patch_error
 from refine_motion.types import Evidence
 
-# The word for the second teacher in a list of views.
-LINKED = "linked"
+# Words in a list of views: for the second teacher; and for the teacher itself on all frames between those of a window,
+# which it goes through in windows of its own.
+LINKED, EVERY = "linked", "every frame"
 # A look is doubted by its cycle error, over so many pixels of the paper's frames, and by how its patches differ, over
 # this.
 _CYCLE_SCALE, _PATCH_SCALE = 2.0, 0.1
@@ -49,8 +50,9 @@ class TrackLabelSettings:
         dense_side: side of these squares in pixels of frames of 256x448; the paper's code has 40.
         ceiling: what is stored at all: so many times the paper's threshold of 3 px at 256x448. Rules can only tighten.
         views: how the teacher sees the frames: a view of :func:`refine_motion.labels.views.parse_view`, with ``12
-            iters`` after it where the model shall iterate longer, or ``linked`` for the second teacher. Of several,
-            each track is that of the view which is doubted least, by its cycle error and by how its patches look.
+            iters`` after it where the model shall iterate longer; ``linked`` for the second teacher; or ``every
+            frame`` for the teacher on all frames between those of a window too, in smaller steps. Of several, each
+            track is that of the view which is doubted least, by its cycle error and by how its patches look.
         size: ``(H, W)`` that frames are brought to first, for stage 2 as well; None leaves them as they are. In the
             paper, PIPs labels at 768x1280 or 256x448.
         follow_hidden: take every frame for seen and begin all ways back in the last one, as published.
@@ -92,7 +94,7 @@ class TrackLabelSettings:
 
 
 def parse_track_view(text: str, iters: int) -> tuple[View, int] | None:
-    """View and iterations of a text; None of ``linked``.
+    """View and iterations of a text; None of ``linked`` and ``every frame``.
 
     Args:
         text: see :class:`TrackLabelSettings`.
@@ -101,7 +103,7 @@ def parse_track_view(text: str, iters: int) -> tuple[View, int] | None:
     Raises:
         ConfigError: it is none of these.
     """
-    if text == LINKED:
+    if text in (LINKED, EVERY):
         return None
     found = re.fullmatch(r"(.*?)(?: (\d+) iters)?", text, re.DOTALL)
     assert found is not None  # It fits everything.
@@ -142,6 +144,11 @@ class TrackTeacher:
             self.facts["linked"] = {"model": self.linked.name, **about}
         self.fingerprint = fingerprint(self.facts, *self.models)
 
+    @property
+    def between(self) -> bool:
+        """Whether it looks at frames between those of a window."""
+        return EVERY in self.settings.views
+
     def store(self, root: str | Path) -> TrackStore:
         """Where its labels are."""
         return TrackStore(root, self.fingerprint, self.facts)
@@ -153,8 +160,7 @@ class TrackTeacher:
         for text in self.settings.views:
             view = parse_track_view(text, 1)
             if view is None:
-                assert self.linked is not None
-                sides.append(self.linked.min_side)
+                sides.append(self._tracker(text).min_side)
             else:
                 sides.append(math.ceil(self.model.min_side / min(1.0, view[0].scale)))
         return max(sides)
@@ -165,13 +171,16 @@ class TrackTeacher:
             torch.set_num_threads(self.settings.threads_per_process)
 
     @torch.no_grad()
-    def label(self, frames: Tensor, seed: int, queries: Tensor | None = None) -> TrackLabel:
+    def label(
+        self, frames: Tensor, seed: int, queries: Tensor | None = None, times: Tensor | None = None
+    ) -> TrackLabel:
         """Pseudo-tracks of one window.
 
         Args:
-            frames: ``(S, 3, H, W)`` uint8.
+            frames: ``(T, 3, H, W)`` uint8, of the window and, where ``times`` are given, between its frames.
             seed: of the choice among dense places.
             queries: ``(N, 2)`` places in the first frame, in pixels of it; None chooses them.
+            times: ``(S,)`` int64, which of the frames are those of the window; None is all of them.
 
         Returns:
             Tracks within the ceiling, on the CPU.
@@ -188,9 +197,10 @@ class TrackTeacher:
             check_queries(torch.cat((torch.zeros(len(queries), 1), queries), dim=1), native)
         # Float32, whatever the precision of a training around it.
         with torch.autocast(next(self.model.parameters()).device.type, enabled=False):
-            looks = [self._look(frames, text) for text in settings.views]
+            times = torch.arange(len(frames)) if times is None else times
+            looks = [self._look(frames, times, text) for text in settings.views]
             # Places are on the CPU, and so is what is found about them.
-            frames = frames.cpu()
+            frames = frames[times].cpu()
             if queries is None:
                 asked = seed_queries(frames, settings.queries, settings.seeds)
             else:
@@ -201,12 +211,21 @@ class TrackTeacher:
             more = self._dense(label, size, asked, seed)
             return _joined(label, self._follow(frames, looks, more)) if len(more) else label
 
-    def _look(self, frames: Tensor, text: str) -> TrackLook:
+    def _tracker(self, text: str) -> TrackModel:
+        """What tracks through frames as through a video, under one of the words."""
+        if text == EVERY:
+            return self.model
+        assert self.linked is not None  # The settings were checked.
+        return self.linked
+
+    def _look(self, frames: Tensor, times: Tensor, text: str) -> TrackLook:
         view = parse_track_view(text, self.settings.iters)
-        if view is None:
-            assert self.linked is not None
-            return TrackerLook(self.linked, frames, View())
-        return WindowLook(self.model, frames, *view)
+        if view is not None:
+            return WindowLook(self.model, frames[times], *view)
+        tracker = self._tracker(text)
+        if text == EVERY:
+            return TrackerLook(tracker, frames, View(), times)
+        return TrackerLook(tracker, frames[times], View())
 
     def _follow(self, frames: Tensor, looks: Sequence[TrackLook], xy: Tensor) -> TrackLabel:
         """Those tracks from some places that are good enough to be stored."""

@@ -66,6 +66,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         store: where labels are; set by stage 1.
         min_side: smaller videos are left out; set by stage 1 to what its model can take.
         pending: windows that stage 1 is about to label; set by it.
+        between: whether its teacher looks at the frames between those of a window; set by it.
         unit: what a label is of, in the plural, for messages.
 
     Raises:
@@ -75,6 +76,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
     store: SafetensorStore[Key, Kind] | None = None
     min_side: int = 1
     pending: Sequence[Any] = ()
+    between: bool = False
     unit: str
 
     def __init__(
@@ -184,7 +186,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
             windows += self.pending
         workers = min(self.num_workers, len(windows))
         return DataLoader(
-            UnlabelledWindows(windows, self.strict),
+            UnlabelledWindows(windows, self.strict, self.between),
             batch_size=None,
             num_workers=workers,
             timeout=loading_timeout(workers),

@@ -117,6 +117,7 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
 
     def check(self, teacher: TrackTeacher) -> None:
         """See :class:`LabelDataModule`."""
+        self.between = teacher.between
         if self.frames != teacher.model.min_frames:
             raise ConfigError(
                 f"data.frames is {self.frames}: {teacher.model.name!r} looks at {teacher.model.min_frames} frames at a "

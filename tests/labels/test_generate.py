@@ -26,8 +26,11 @@ class Noting(TrackTeacher):
         super().__init__(still, TrackLabelSettings(queries=("grid",), seeds=4, dense=0, **more))
         self.asked: list[tuple[Tensor, int]] = []
 
-    def label(self, frames: Tensor, seed: int, queries: Tensor | None = None) -> TrackLabel:
+    def label(
+        self, frames: Tensor, seed: int, queries: Tensor | None = None, times: Tensor | None = None
+    ) -> TrackLabel:
         self.asked.append((frames, seed))
+        self.times = times
         return made_tracks(torch.zeros(8, 2, 2))
 
 
@@ -52,6 +55,20 @@ def test_backward_windows_are_shown_from_their_last_frame(windows: list[TrackWin
     assert seed_there == int(windows[0].key.digest[:8], 16) != seed_back
     # Where there are fewer windows than processes, the loader goes round.
     assert module.predict_step(batch(3, frames), 0)[0][0] == windows[1].key
+
+
+def test_frames_between_are_handed_on_with_the_places_of_the_windows_own() -> None:
+    windows = plan_track_windows([video("a", 15)], 8, [2], 4, True)
+    teacher = Noting(views=("1x", "every frame"))
+    assert teacher.between
+    assert not Noting().between
+    module = TrackLabelModule(teacher, windows)
+    frames = ramps(15)
+    for number, own in ((0, [0, 2, 4, 6, 8, 10, 12, 14]), (1, [14, 12, 10, 8, 6, 4, 2, 0])):
+        module.predict_step(batch(number, frames), 0)
+        seen, _ = teacher.asked[-1]
+        assert teacher.times is not None
+        assert torch.equal(seen[teacher.times], frames[own])
 
 
 def test_windows_that_cannot_be_read_are_noted(windows: list[TrackWindow]) -> None:

@@ -162,6 +162,21 @@ def test_places_that_are_not_numbers_stop_nothing_and_come_back_nowhere() -> Non
     assert ways.cycle[7].isnan().all()
 
 
+def test_frames_between_those_of_a_window_are_looked_at_too() -> None:
+    """Every other of 15 frames is the window's; points that are hidden at its end are led back from where they were."""
+    model = ToldTracks(curve, lambda places, time: (places[:, 0] >= 30) | (time <= 9))
+    times = torch.arange(0, 15, 2)
+    look = TrackerLook(model, ramps(15), parse_view("1x"), times)
+    points = torch.tensor([[20.0, 30.0], [60.0, 20.0]])
+    ways = look.ways(points, follow_hidden=False)
+    wanted = torch.stack([curve(points, int(time)) for time in times])
+    assert ways.places.shape == (8, 2, 2)
+    assert (ways.places - wanted).abs().max() < 1e-3
+    # The last frame of the window up to time 9 is its fourth, at time 8.
+    assert ways.ends.tolist() == [4, 7]
+    assert ways.cycle.max() < 1e-3
+
+
 def test_no_points() -> None:
     ways = window(curve, "2x").ways(torch.zeros(0, 2), False)
     assert ways.places.shape == (8, 0, 2)
