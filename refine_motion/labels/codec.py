@@ -158,9 +158,9 @@ def pack_evidence(evidence: Evidence) -> Tensor:
 
 def unpack_evidence(packed: Tensor) -> dict[str, Tensor]:
     """The counterpart of :func:`pack_evidence`: fields ``(N,)`` float32 by name."""
-    fields, used = {}, 0
+    words, fields, used = packed.int(), {}, 0
     for name, quantiser in _PACKED:
-        fields[name] = quantiser.decode((packed.int() >> used) & (2**quantiser.bits - 1))
+        fields[name] = quantiser.decode((words >> used) & (2**quantiser.bits - 1))
         used += quantiser.bits
     return fields
 

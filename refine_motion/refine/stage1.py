@@ -162,7 +162,8 @@ def _label(
     # Every process must see what all have written before any looks at the yield.
     trainer.strategy.barrier()
     seconds, count = time.monotonic() - start, sum(len(window.label_keys()) for window in module.windows)
-    console.print(f"Stage 1: {count} {data.unit} in {seconds:.0f} s, {seconds / count:.2f} s for each")
+    each = data.unit.removesuffix("s")
+    console.print(f"Stage 1: {count} {data.unit} in {seconds:.0f} s, {seconds / count:.2f} s a {each}")
 
 
 def _check_ceiling(rules: Sequence[LabelRule], ceiling: float) -> None:
