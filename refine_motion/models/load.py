@@ -19,8 +19,8 @@ def load_model(name: str | None = None, weights: str | Path | None = None) -> Mo
     Args:
         name: a registered name; None recognises one of our own architectures from the weights file.
         weights: path of an official checkpoint, a torchvision one, or one of our own safetensors or Lightning files;
-            ``embedded``, the small model that comes with the package; or a published name, e.g. ``raft_large_C_T_V1``,
-            downloaded once (:mod:`refine_motion.models.published`).
+            ``embedded`` or ``embedded_pips``, the small models of flow and of tracks that come with the package; or a
+            published name, e.g. ``raft_large_C_T_V1``, downloaded once (:mod:`refine_motion.models.published`).
 
     Raises:
         ConfigError: the name is unknown or no weights are given.
@@ -29,7 +29,8 @@ def load_model(name: str | None = None, weights: str | Path | None = None) -> Mo
     if weights is None:
         raise ConfigError(
             "no weights given: pass the path of a checkpoint as `weights` (model.weights, --weights), "
-            f"{EMBEDDED!r} for those that come with the package, or a published name: {', '.join(PUBLISHED)}"
+            f"{' or '.join(map(repr, EMBEDDED))} for those that come with the package, or a published name: "
+            f"{', '.join(PUBLISHED)}"
         )
     state = read_weights(weights)
     model = build_model(name if name is not None else recognise(state, weights))

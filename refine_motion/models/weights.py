@@ -1,7 +1,7 @@
 """Weight files: official checkpoints, torchvision's, our safetensors and Lightning checkpoints, by path or name.
 
-``embedded`` are those that come with the package, trained by this project on procedural scenes; the model card lies
-beside them."""
+``embedded`` (optical flow) and ``embedded_pips`` (tracks) come with the package, trained by this project on procedural
+scenes; their model cards lie beside them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ from refine_motion.models.published import PUBLISHED, fetch
 from refine_motion.models.registry import BUILTIN, build_model
 
 FORMAT_VERSION = 1
-# Name of the weights that come with the package, and their file.
-EMBEDDED = "embedded"
-EMBEDDED_FILE = Path(__file__).with_name("embedded") / "raft_small.safetensors"
+# Names of the weights that come with the package, and their files.
+EMBEDDED = {
+    name: Path(__file__).with_name("embedded") / f"{model}.safetensors"
+    for name, model in (("embedded", "raft_small"), ("embedded_pips", "pips_small"))
+}
 # The longer before those they end with: the paper's own script saves a wrapper around DataParallel. Ours is the
 # student of a LightningModule.
 _PREFIXES = ("model.module.", "module.", "model.", "student.")
@@ -33,7 +35,7 @@ _NESTED = ("state_dict", "model_state_dict")
 
 
 def locate_weights(weights: str | Path) -> Path:
-    """The file that a path, ``embedded`` or a published name stands for; an existing file comes before a name.
+    """The file that a path, the name of embedded or of published weights stands for; an existing file comes first.
 
     Raises:
         WeightsError: there is no such file and no such name, or the named weights cannot be downloaded or are not in
@@ -42,16 +44,15 @@ def locate_weights(weights: str | Path) -> Path:
     path = Path(weights)
     if path.is_file():
         return path
-    if str(weights) == EMBEDDED:
-        if not EMBEDDED_FILE.is_file():
-            raise WeightsError(
-                f"{EMBEDDED}: {EMBEDDED_FILE} is missing from this installation; install the package again"
-            )
-        return EMBEDDED_FILE
+    if str(weights) in EMBEDDED:
+        file = EMBEDDED[str(weights)]
+        if not file.is_file():
+            raise WeightsError(f"{weights}: {file} is missing from this installation; install the package again")
+        return file
     if str(weights) in PUBLISHED:
         return fetch(str(weights))
     like_a_name = path.name == str(weights) and not path.suffix
-    names = f", or one of {', '.join((EMBEDDED, *PUBLISHED))}" if like_a_name else ""
+    names = f", or one of {', '.join((*EMBEDDED, *PUBLISHED))}" if like_a_name else ""
     raise WeightsError(f"{weights}: no such weights file; give the path of a checkpoint{names}")
 
 
@@ -60,7 +61,7 @@ def read_weights(weights: str | Path) -> dict[str, Tensor]:
 
     Args:
         weights: path of a ``.safetensors`` file or of anything that ``torch.load(weights_only=True)`` opens;
-            ``embedded``; or a name in :data:`refine_motion.models.published.PUBLISHED`.
+            or a name in :data:`EMBEDDED` or :data:`refine_motion.models.published.PUBLISHED`.
 
     Returns:
         Name to tensor, on the CPU.

@@ -70,7 +70,7 @@ class PretrainDataModule(LightningDataModule):
         self.points, self.frames = points, frames
         self.device = render_device or "cpu"
         self.num_workers = 0 if render_device else num_workers
-        self.settings = {"stages": [vars(stage) for stage in stages], "domain": domain, "seed": seed}
+        self.settings = {"stages": [stage.plain() for stage in stages], "domain": domain, "seed": seed}
         if points:
             self.settings |= {"points": points, "frames": frames}
         self._kept: list[dict[str, Tensor]] | None = None
@@ -104,4 +104,5 @@ class PretrainDataModule(LightningDataModule):
     def _samples(self, stage: Stage, length: int, seed: int) -> Dataset[dict[str, Tensor]]:
         if not self.points:
             return FlowPairs(length, stage.size, stage.max_speed, seed, self.domain, self.device)
-        return TrackClips(length, stage.size, self.frames, self.points, stage.max_speed, seed, self.domain, self.device)
+        points = stage.points or self.points
+        return TrackClips(length, stage.size, self.frames, points, stage.max_speed, seed, self.domain, self.device)

@@ -185,6 +185,8 @@ def _check_fit(module: PretrainModule, data: PretrainDataModule, card: CardSetti
     if not isinstance(module.task, TrackTask):
         if data.points:
             raise ConfigError(f"data.points is {data.points}: {network!r} learns flow from pairs; set it to 0")
+        if not all(stage.iters for stage in data.stages):
+            raise ConfigError(f"data.stages: {network!r} needs at least 1 iteration")
         return
     if not data.points:
         raise ConfigError(f"data.points is 0: {network!r} learns tracks; set it to the points of a clip, e.g. 64")

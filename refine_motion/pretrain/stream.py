@@ -27,7 +27,8 @@ class Stage:
         size: ``(H, W)`` of a sample in pixels.
         batch_size: samples per step and process.
         max_speed: bound of the motion in pixels, as the renderer takes it: the fastest points stay far below.
-        iters: iterations of the model.
+        iters: iterations of the model; with 0 a model of tracks learns its features alone.
+        points: followed in each clip; 0 takes that of the data module.
     """
 
     start: int
@@ -35,6 +36,7 @@ class Stage:
     batch_size: int
     max_speed: float
     iters: int
+    points: int = 0
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work.
@@ -42,11 +44,17 @@ class Stage:
         Raises:
             ConfigError: a value is out of range.
         """
-        if self.start < 0 or min(self.size) < _LEAST or self.batch_size < 1 or self.max_speed <= 0 or self.iters < 1:
+        if self.start < 0 or min(self.size) < _LEAST or self.batch_size < 1 or self.max_speed <= 0:
             raise ConfigError(
-                f"data.stages: size must be at least {_LEAST} pixels on each side, batch_size and iters at least 1, "
-                f"max_speed positive and start not negative; got {self}"
+                f"data.stages: size must be at least {_LEAST} pixels on each side, batch_size at least 1, max_speed "
+                f"positive and start not negative; got {self}"
             )
+        if self.iters < 0 or self.points < 0:
+            raise ConfigError(f"data.stages: iters and points must not be negative, got {self}")
+
+    def plain(self) -> dict[str, Any]:
+        """The fields by name, as JSON can hold them; without ``points`` where there are none."""
+        return {name: value for name, value in vars(self).items() if name != "points" or value}
 
 
 def check_stages(stages: Sequence[Stage]) -> None:

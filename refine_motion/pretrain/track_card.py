@@ -79,7 +79,11 @@ def model_card(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], se
         f"`{weights.name}` ({weights.stat().st_size / 1e6:.1f} MB, float16): weights of {made['network']} (PIPs, "
         "Harley et al., ECCV 2022, arXiv 2204.04153, at a tenth of its size; the code is this project's own) for "
         "tracks of points, trained from nothing by this project. They load into the float32 model.",
-        *training_section(facts, "PIPs': places of all iterations, 10 times visibility, score maps", "none"),
+        *training_section(
+            facts,
+            "PIPs' (places, visibility, score maps) and matching of features; with 0 iterations the last alone",
+            "none",
+        ),
         "## Metrics",
         f"Of the file as saved, on {settings.per_domain} clips of {_FRAMES} frames of {height}x{width} for each domain "
         f"(`max_speed` {settings.max_speed:g} px a frame), {_POINTS} points from the first frame, {settings.iters} "

@@ -11,7 +11,7 @@ from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.models import weights as module
 from refine_motion.models.load import load_model
 from refine_motion.models.registry import build_model
-from refine_motion.models.weights import EMBEDDED_FILE, locate_weights, write_state
+from refine_motion.models.weights import EMBEDDED, locate_weights, write_state
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.T
     torch.manual_seed(5)
     state = {key: value.half() for key, value in build_model("raft_small").state_dict().items()}
     path = write_state(state, tmp_path / "package" / "raft_small.safetensors", {"model": "raft_small"})
-    monkeypatch.setattr(module, "EMBEDDED_FILE", path)
+    monkeypatch.setitem(module.EMBEDDED, "embedded", path)
     monkeypatch.chdir(tmp_path)
     return state
 
@@ -43,7 +43,7 @@ def test_an_existing_file_comes_first(halves: dict[str, torch.Tensor]) -> None:
         load_model("raft_small", "embedded")
     Path("embedded").unlink()
     Path("embedded").mkdir()
-    assert locate_weights("embedded") == module.EMBEDDED_FILE
+    assert locate_weights("embedded") == module.EMBEDDED["embedded"]
 
 
 def test_another_model_is_told_whose_they_are(halves: dict[str, torch.Tensor]) -> None:
@@ -54,7 +54,7 @@ def test_another_model_is_told_whose_they_are(halves: dict[str, torch.Tensor]) -
 def test_an_installation_without_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "EMBEDDED_FILE", tmp_path / "none.safetensors")
+    monkeypatch.setitem(module.EMBEDDED, "embedded", tmp_path / "none.safetensors")
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", "flow", "--weights", "embedded", "--pairs", str(clip_folder / "truth")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
@@ -77,14 +77,19 @@ def test_the_command_line_takes_the_name(
 def test_the_name_is_among_those_that_an_error_lists() -> None:
     with pytest.raises(ConfigError, match="'embedded'"):
         load_model("raft_small")
-    with pytest.raises(WeightsError, match="or one of embedded, raft_large"):
+    with pytest.raises(WeightsError, match="or one of embedded, embedded_pips, raft_large"):
         load_model("raft_small", "embeded")
 
 
-@pytest.mark.skipif(not EMBEDDED_FILE.is_file(), reason="no trained weights are in the package yet")
-def test_the_package_has_them() -> None:
-    found = resources.files("refine_motion.models") / "embedded" / "raft_small.safetensors"
-    assert len(found.read_bytes()) < 3e6
-    assert load_model("raft_small", "embedded").name == "raft_small"
-    card = (resources.files("refine_motion.models") / "embedded" / "MODEL_CARD.md").read_text()
-    assert "raft_small.safetensors" in card
+@pytest.mark.parametrize(
+    ("name", "model", "most", "card"),
+    [
+        ("embedded", "raft_small", 3e6, "MODEL_CARD.md"),
+        ("embedded_pips", "pips_small", 9e6, "PIPS_SMALL_CARD.md"),
+    ],
+)
+def test_the_package_has_them(name: str, model: str, most: float, card: str) -> None:
+    found = resources.files("refine_motion.models") / "embedded" / f"{model}.safetensors"
+    assert len(found.read_bytes()) < most
+    assert load_model(None, name).name == model
+    assert EMBEDDED[name].name in (resources.files("refine_motion.models") / "embedded" / card).read_text()

@@ -87,7 +87,7 @@ def test_stages_that_leave_a_step_without_one(starts: list[int], told: str) -> N
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"start": -1}, {"size": (64, 63)}, {"batch_size": 0}, {"max_speed": 0.0}, {"iters": 0}]
+    "wrong", [{"start": -1}, {"size": (64, 63)}, {"batch_size": 0}, {"max_speed": 0.0}, {"iters": -1}, {"points": -1}]
 )
 def test_stage_out_of_range(wrong: dict) -> None:
     with pytest.raises(ConfigError, match=r"data\.stages"):

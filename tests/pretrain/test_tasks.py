@@ -16,7 +16,7 @@ from refine_motion.pretrain.module import PretrainModule
 from refine_motion.pretrain.run import pretrain
 from refine_motion.pretrain.stream import Stage
 from refine_motion.pretrain.tasks import FlowTask, TrackTask, task_of
-from refine_motion.refine.track_losses import score_map_loss, track_sequence_loss, visibility_loss
+from refine_motion.refine.track_losses import matching_loss, score_map_loss, track_sequence_loss, visibility_loss
 
 TINY = PipsConfig(widths=(8, 8, 8, 8), fused=8, features=16, mixer=16, depth=1)
 
@@ -33,19 +33,29 @@ def batch() -> dict[str, Tensor]:
     return {key: torch.stack([clips[n][key] for n in range(2)]) for key in clips[0]}
 
 
-def test_the_loss_is_that_of_pips(tiny: Pips, batch: dict[str, Tensor]) -> None:
+def test_the_loss_is_that_of_pips_and_of_matching(tiny: Pips, batch: dict[str, Tensor]) -> None:
     loss = TrackTask(tiny).loss(batch, 2)
     maps = tiny.encode(batch["frames"].flatten(0, 1)).unflatten(0, (2, 8))
     found = tiny.predict(maps, batch["xy"][:, 0], 2, locked=False, score_maps=True)
     known = torch.ones(2, 8, 5)
     wanted = (
         track_sequence_loss(found.coords, batch["xy"], known)
-        + 10 * visibility_loss(found.visibility, batch["visible"], known)
+        + visibility_loss(found.visibility, batch["visible"], known)
         + score_map_loss(found.score_maps, batch["xy"] / 4, batch["visible"], known)
+        + matching_loss(maps, batch["xy"] / 4, batch["visible"])
     )
     assert loss.item() == pytest.approx(wanted.item(), rel=1e-5)
     loss.backward()
     assert tiny.delta_block.to_delta[0].weight.grad.abs().sum() > 0
+
+
+def test_without_iterations_features_alone_learn(tiny: Pips, batch: dict[str, Tensor]) -> None:
+    loss = TrackTask(tiny).loss(batch, 0)
+    maps = tiny.encode(batch["frames"].flatten(0, 1)).unflatten(0, (2, 8))
+    assert loss.item() == pytest.approx(matching_loss(maps, batch["xy"] / 4, batch["visible"]).item(), rel=1e-5)
+    loss.backward()
+    assert tiny.fnet.conv1.weight.grad.abs().sum() > 0
+    assert tiny.delta_block.to_delta[0].weight.grad is None
 
 
 def test_a_model_that_learns_one_clip_beats_standing_still(tiny: Pips, batch: dict[str, Tensor]) -> None:
@@ -111,6 +121,11 @@ def test_what_does_not_fit_together_is_said_before_training(
         )
 
 
+def test_flow_is_not_learnt_without_iterations(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="at least 1 iteration"):
+        pretrain(tmp_path, [Stage(0, (64, 64), 1, 8.0, 0)], 2, "raft_small", augment=False)
+
+
 def test_clips_are_served() -> None:
     stages = [Stage(0, (64, 64), 2, 24.0, 1)]
     data = PretrainDataModule(stages, num_workers=0, held_out=2, domain="particles", points=5, frames=6)
@@ -123,3 +138,8 @@ def test_clips_are_served() -> None:
     assert data.settings["points"] == 5
     with pytest.raises(ConfigError, match="frames at least 2"):
         PretrainDataModule(stages, points=5, frames=1)
+    more = PretrainDataModule([Stage(0, (64, 64), 1, 24.0, 0, points=9)], num_workers=0, held_out=1, points=5)
+    assert next(iter(more.train_dataloader()))["xy"].shape == (1, 8, 9, 2)
+    # What a stage does not have is not part of its identity, so that trainings begun before there were such go on.
+    assert "points" not in data.settings["stages"][0]
+    assert more.settings["stages"][0]["points"] == 9
