@@ -46,4 +46,3 @@ def evaluate_flow(
     iters = DEFAULT_ITERS if iters is None else iters
     steps = with_progress(found, "evaluating flow") if progress else iter(found)
     return tabulate([score_pair(read_sample(pair), model, against, iters) for pair in steps], iters)
-

@@ -62,4 +62,3 @@ def _score(model: TrackModel, benchmark: TrackBenchmark, against: TrackModel | N
         against=None if against is None else benchmark.scores(video, follow(against, video)),
         still=benchmark.scores(video, stand_still(video)),
     )
-
