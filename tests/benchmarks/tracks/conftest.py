@@ -28,7 +28,7 @@ class Moves(TrackModel):
         self.asked: list[Tensor] = []
 
     def begin(self, queries: Tensor) -> Following:
-        raise NotImplementedError
+        raise AssertionError("it is asked to follow")
 
     def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
         pictures = [frame for _, frame in numbered(frames)]
