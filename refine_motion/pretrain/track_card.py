@@ -81,7 +81,7 @@ def model_card(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], se
         "tracks of points, trained from nothing by this project. They load into the float32 model.",
         *training_section(
             facts,
-            "PIPs' (places, visibility, score maps) and matching of features; with 0 iterations the last alone",
+            "PIPs' (places, visibility at weight 1, score maps), matching of features; with 0 iterations that alone",
             "none",
         ),
         "## Metrics",
