@@ -14,8 +14,26 @@ _FIXED_MINUTES = 3.0
 _STEPS_PER_MINUTE = 88
 
 
+class MadeClips:
+    """Which scenes a demonstration of any task is made of."""
+
+    seed: int
+    clips: int
+    held_out: int
+
+    @property
+    def learnt_seeds(self) -> list[int]:
+        """Seeds of the scenes to learn from; no demonstration holds one of them out."""
+        return [1000 + 100 * self.seed + number for number in range(self.clips)]
+
+    @property
+    def held_out_seeds(self) -> list[int]:
+        """Seeds of the scenes to be judged by."""
+        return [500_000 + 100 * self.seed + number for number in range(self.held_out)]
+
+
 @dataclass(frozen=True)
-class DemoPlan:
+class DemoPlan(MadeClips):
     """One demonstration.
 
     Attributes:
@@ -59,13 +77,3 @@ class DemoPlan:
     def steps(self) -> int:
         """Optimiser steps for which there is time."""
         return round((self.minutes - _FIXED_MINUTES) * _STEPS_PER_MINUTE)
-
-    @property
-    def learnt_seeds(self) -> list[int]:
-        """Seeds of the scenes to learn from; no demonstration holds one of them out."""
-        return [1000 + 100 * self.seed + number for number in range(self.clips)]
-
-    @property
-    def held_out_seeds(self) -> list[int]:
-        """Seeds of the scenes to be judged by."""
-        return [500_000 + 100 * self.seed + number for number in range(self.held_out)]

@@ -19,6 +19,7 @@ from torch import Tensor
 from refine_motion.benchmarks.synthetic.clip import clip_name, write_clip
 from refine_motion.benchmarks.synthetic.worlds import random_scene
 from refine_motion.demo.job import DemoFolder
+from refine_motion.demo.plan import MadeClips
 from refine_motion.errors import ConfigError
 from refine_motion.labels.balance import MotionBalance
 from refine_motion.labels.select import LabelRule
@@ -59,7 +60,7 @@ DATA: dict[str, Any] = {"stride": 4, "backward": False, "points": 96, "num_worke
 
 
 @dataclass(frozen=True)
-class TrackPlan:
+class TrackPlan(MadeClips):
     """One demonstration for tracks.
 
     Attributes:
@@ -95,16 +96,6 @@ class TrackPlan:
     def steps(self) -> int:
         """Optimiser steps for which there is time."""
         return round((self.minutes - _FIXED_MINUTES) * _STEPS_PER_MINUTE)
-
-    @property
-    def learnt_seeds(self) -> list[int]:
-        """Seeds of the scenes to learn from."""
-        return [1000 + 100 * self.seed + number for number in range(self.clips)]
-
-    @property
-    def held_out_seeds(self) -> list[int]:
-        """Seeds of the scenes to be judged by."""
-        return [500_000 + 100 * self.seed + number for number in range(self.held_out)]
 
 
 @dataclass(frozen=True)
