@@ -7,7 +7,13 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "first", ["", "import refine_motion.refine.losses", "from refine_motion.refine.api import refine", "rm.refine"]
+    "first",
+    [
+        "",
+        "import refine_motion.refine.losses",
+        pytest.param("from refine_motion.refine.api import refine", marks=pytest.mark.slow),
+        pytest.param("rm.refine", marks=pytest.mark.slow),
+    ],
 )
 def test_refine_is_function_and_package_whatever_came_first(first: str) -> None:
     code = f"""

@@ -116,12 +116,15 @@ class SafetensorStore(Generic[Key, Kind]):
             LabelError: it is absent, damaged, or belongs to something else.
         """
         path = self.path(key)
-        problem = self.problem(key)
-        if problem is not None:
-            raise refusal(path, problem)
+        if not path.is_file():
+            raise refusal(path, "absent")
         with refusing_damage(path):
             with safe_open(path, framework="pt") as file:
-                tensors, header = {name: file.get_tensor(name) for name in self.tensors}, _header(file)
+                header = _header(file)
+                problem = self._mismatch(key, header)
+                if problem is not None:
+                    raise refusal(path, problem)
+                tensors = {name: file.get_tensor(name) for name in self.tensors}
             for name, tensor in tensors.items():
                 if header[f"crc32 {name}"] != _crc32(tensor):
                     raise ValueError(f"{name} has another checksum")
@@ -137,6 +140,9 @@ class SafetensorStore(Generic[Key, Kind]):
                 header = _header(file)
         except SafetensorError as error:
             return f"damaged ({error})"
+        return self._mismatch(key, header)
+
+    def _mismatch(self, key: Key, header: dict[str, str]) -> str | None:
         wrong = [name for name, value in self._identity(key).items() if header.get(name) != value]
         return f"of another {wrong[0]}" if wrong else None
 

@@ -71,6 +71,7 @@ def test_overrides_reach_what_refers_to_them(name: str, capsys: pytest.CaptureFi
 
 
 BASELINES = sorted(Path(CPU).parent.glob("baselines/*.yaml"))
+DAILY = {"self_training", "warp_census"}
 BASES = [CPU, str(Path(CPU).with_name("flow.yaml"))]
 
 
@@ -120,7 +121,11 @@ def test_the_objective_is_chosen_by_its_name(capsys: pytest.CaptureFixture[str],
     )
 
 
-@pytest.mark.parametrize("overlay", BASELINES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "overlay",
+    # Every one is parsed by other tests; what only some have is trained every day.
+    [pytest.param(p, marks=[] if p.stem in DAILY else pytest.mark.slow, id=p.stem) for p in BASELINES],
+)
 def test_baselines_are_trained_and_judged_like_anything_else(
     overlay: Path, clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -23,6 +23,7 @@ def test_only_how_the_store_is_read_is_swept_and_within_what_is_stored() -> None
     assert CycleRule(*loosest).looseness == 4.0
 
 
+@pytest.mark.slow
 def test_trials_share_one_store_and_label_nothing(
     clip_folder: Path,
     untrained: Path,

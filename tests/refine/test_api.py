@@ -125,6 +125,7 @@ def test_nothing_is_written_when_a_setting_is_wrong(clip_folder: Path, untrained
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(clip_folder: Path, untrained: Path, tmp_path: Path) -> None:
     def run(name: str, seed: int) -> dict[str, torch.Tensor]:
         result = rm.refine(

@@ -105,16 +105,22 @@ BY_EPOCHS = {"max_epochs": 4, "check_val_every_n_epoch": 1, "val_check_interval"
     ("stop_after", "options"),
     [
         (5, {}),
-        (6, {}),
-        (8, {}),
-        (5, {"max_epochs": 3}),
         (3, {"max_steps": 4, "accumulate_grad_batches": 2}),
-        (7, {"checkpoint": EVERY_EPOCH}),
         (7, {"checkpoint": EVERY_EPOCH, **BY_EPOCHS}),
-        (8, {"checkpoint": {"monitor": "val/cycle_error"}, **BY_EPOCHS}),
-        (8, {"checkpoint": {"monitor": "val/cycle_error"}, "val_check_interval": 2}),
-        (7, {"limit_train_batches": 2, "val_check_interval": 2}),
-        (5, {"data": {"replay": ProceduralPairs(count=20, size=(64, 64)), "replay_share": 0.4}}),
+        pytest.param(6, {}, marks=pytest.mark.slow),
+        pytest.param(8, {}, marks=pytest.mark.slow),
+        pytest.param(5, {"max_epochs": 3}, marks=pytest.mark.slow),
+        pytest.param(7, {"checkpoint": EVERY_EPOCH}, marks=pytest.mark.slow),
+        pytest.param(8, {"checkpoint": {"monitor": "val/cycle_error"}, **BY_EPOCHS}, marks=pytest.mark.slow),
+        pytest.param(
+            8, {"checkpoint": {"monitor": "val/cycle_error"}, "val_check_interval": 2}, marks=pytest.mark.slow
+        ),
+        pytest.param(7, {"limit_train_batches": 2, "val_check_interval": 2}, marks=pytest.mark.slow),
+        pytest.param(
+            5,
+            {"data": {"replay": ProceduralPairs(count=20, size=(64, 64)), "replay_share": 0.4}},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_interrupted_run_ends_as_if_it_had_not_been(

@@ -79,6 +79,7 @@ def test_an_interrupted_labelling_goes_on_with_the_views_it_chose(
     assert views(store) == {"1x", "1x + 1x flip"}
 
 
+@pytest.mark.slow
 def test_processes_agree_on_the_views(clip_folder: Path, untrained: Path, tmp_path: Path) -> None:
     def run(folder: Path, *more: str) -> dict[str, bytes]:
         command = [
