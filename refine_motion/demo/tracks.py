@@ -54,7 +54,7 @@ AUGMENT = ClipAugmentation(
     jpeg_probability=0.1,
     occluder_probability=0.3,
 )
-LABELS = TrackLabelSettings(iters=4, dense=128, views=("1x", "linked"))
+LABELS = TrackLabelSettings(iters=4, dense=128, views=("1x", "1.5x flip", "linked"))
 TRAINING: dict[str, Any] = {"iters": 4, "learning_rate": 1e-4, "ema": 0.95}
 DATA: dict[str, Any] = {"stride": 4, "backward": False, "points": 96, "num_workers": 1, "holdout": 0.15}
 

@@ -180,4 +180,4 @@ class TrackerLook(TrackLook):
         asked = torch.minimum(start.nan_to_num().clamp(min=0), inside)
         asked_in = (last - self.times[ends])[:, None].float()
         found = self.model.track(self.frames.flip(0), torch.cat((asked_in, asked), dim=1))
-        return found.xy.flip(0)[self.times].nan_to_num(), found.visible.flip(0)[self.times]
+        return found.xy.flip(0)[self.times], found.visible.flip(0)[self.times]

@@ -35,7 +35,7 @@ class ClipKey:
 class TrackStore(SafetensorStore[ClipKey, TrackLabel]):
     """Pseudo-tracks by window; see :class:`SafetensorStore`."""
 
-    schema = "tracks 1"
+    schema = "tracks 2"
     tensors = track_codec.TENSORS
 
     def encode(self, label: TrackLabel) -> tuple[dict[str, Tensor], dict[str, str]]:

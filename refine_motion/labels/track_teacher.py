@@ -15,7 +15,8 @@ from refine_motion.errors import ConfigError
 from refine_motion.labels.fingerprint import fingerprint
 from refine_motion.labels.queries import KINDS, dense_queries, seed_queries
 from refine_motion.labels.track_codec import TrackLabel, mean_step
-from refine_motion.labels.track_looks import TrackerLook, TrackLook, Ways, WindowLook
+from refine_motion.labels.track_consensus import agree
+from refine_motion.labels.track_looks import TrackerLook, TrackLook, WindowLook
 from refine_motion.labels.track_rules import PAPER_PIXELS, PAPER_SIZE, pixels_at
 from refine_motion.labels.track_store import TrackStore
 from refine_motion.labels.views import View, parse_view
@@ -23,15 +24,12 @@ from refine_motion.models.pips_chain import ChainedModel
 from refine_motion.models.track_base import TrackModel, check_queries
 from refine_motion.motion.cycle import gradient_strength
 from refine_motion.motion.grid import resize_frames, resize_places, sample
-from refine_motion.motion.patches import colour_change, patch_error
+from refine_motion.motion.patches import colour_change
 from refine_motion.types import Evidence
 
 # Words in a list of views: for the second teacher; and for the teacher itself on all frames between those of a window,
 # which it goes through in windows of its own.
 LINKED, EVERY = "linked", "every frame"
-# A look is doubted by its cycle error, over so many pixels of the paper's frames, and by how its patches differ, over
-# this.
-_CYCLE_SCALE, _PATCH_SCALE = 2.0, 0.1
 # What moves against most of the picture by more than so many pixels of the paper's frames gets half of the dense
 # places.
 _APART = 3.0
@@ -52,7 +50,7 @@ class TrackLabelSettings:
         views: how the teacher sees the frames: a view of :func:`refine_motion.labels.views.parse_view`, with ``12
             iters`` after it where the model shall iterate longer; ``linked`` for the second teacher; or ``every
             frame`` for the teacher on all frames between those of a window too, in smaller steps. Of several, each
-            track is that of the view which is doubted least, by its cycle error and by how its patches look.
+            place is the one on which most agree, see :mod:`refine_motion.labels.track_consensus`.
         size: ``(H, W)`` that frames are brought to first, for stage 2 as well; None leaves them as they are. In the
             paper, PIPs labels at 768x1280 or 256x448.
         follow_hidden: take every frame for seen and begin all ways back in the last one, as published.
@@ -230,13 +228,8 @@ class TrackTeacher:
     def _follow(self, frames: Tensor, looks: Sequence[TrackLook], xy: Tensor) -> TrackLabel:
         """Those tracks from some places that are good enough to be stored."""
         size = (frames.shape[-2], frames.shape[-1])
-        ways = [look.ways(xy, self.settings.follow_hidden) for look in looks]
-        chosen = choose(frames, ways)
-        count = torch.arange(len(xy))
-        places, back, seen, seen_back = (
-            torch.stack([getattr(way, name) for way in ways])[chosen, :, count].transpose(0, 1)
-            for name in ("places", "back", "seen", "seen_back")
-        )
+        agreed = agree([look.ways(xy, self.settings.follow_hidden) for look in looks], size)
+        places, back, seen, seen_back = (getattr(agreed.ways, n) for n in ("places", "back", "seen", "seen_back"))
         known = seen & seen_back
         largest = torch.where(known, (places - back).norm(dim=-1), 0.0).amax(dim=0)
         colours = torch.where(known, colour_change(frames, places), 0.0).sum(dim=0) / known.sum(dim=0)
@@ -247,7 +240,7 @@ class TrackTeacher:
             backward_speed=mean_step(back, known),
             colour_error=colours,
             gradient=gradient,
-            spread=_spread(ways, places, known),
+            spread=torch.where(known, agreed.spread, 0.0).amax(dim=0),
             boundary=torch.zeros(len(xy)),
         )
         limit = pixels_at(self.settings.ceiling * PAPER_PIXELS, PAPER_SIZE, size)
@@ -273,41 +266,6 @@ class TrackTeacher:
         taken = torch.cat((asked, first))
         rest = dense_queries(label.xy[verified], side, settings.dense - len(first), size, taken, seed + 1)
         return torch.cat((first, rest))
-
-
-def choose(frames: Tensor, ways: Sequence[Ways]) -> Tensor:
-    """Which of several looks each track is taken from: that which is doubted least.
-
-    Args:
-        frames: ``(S, 3, H, W)`` uint8.
-        ways: of the same points.
-
-    Returns:
-        ``(N,)`` numbers.
-    """
-    if len(ways) == 1:
-        return torch.zeros(ways[0].places.shape[1], dtype=torch.long)
-    size = (frames.shape[-2], frames.shape[-1])
-    scale = pixels_at(_CYCLE_SCALE, PAPER_SIZE, size)
-    doubts = []
-    for way in ways:
-        known = way.seen & way.seen_back
-        count = known.sum(dim=0)
-        cycle = torch.where(known, way.cycle, 0.0).amax(dim=0) / scale
-        patch = torch.where(known, patch_error(frames, way.places), 0.0).sum(dim=0) / count / _PATCH_SCALE
-        # A look that loses a point sooner is not to be preferred for it.
-        lost = 1 - count / len(frames)
-        doubts.append((cycle + patch + lost).nan_to_num(nan=torch.inf))
-    return torch.stack(doubts).argmin(dim=0)
-
-
-def _spread(ways: Sequence[Ways], places: Tensor, known: Tensor) -> Tensor:
-    """Distance ``(N,)`` from the tracks that were taken to the nearest of another look, the largest of known frames."""
-    if len(ways) == 1:
-        return torch.zeros(places.shape[1])
-    away = torch.stack([torch.where(known, (way.places - places).norm(dim=-1), 0.0).amax(dim=0) for way in ways])
-    # The nearest is the look itself; one that is not a number is as far as can be.
-    return away.nan_to_num(nan=torch.inf, posinf=torch.inf).sort(dim=0).values[1]
 
 
 def _joined(first: TrackLabel, second: TrackLabel) -> TrackLabel:

@@ -9,9 +9,8 @@ from torch import Tensor
 from refine_motion.errors import ConfigError
 from refine_motion.labels.queries import seed_queries
 from refine_motion.labels.track_codec import encode
-from refine_motion.labels.track_looks import Ways
 from refine_motion.labels.track_rules import PAPER_SIZE, pixels_at
-from refine_motion.labels.track_teacher import TrackLabelSettings, TrackTeacher, choose, parse_track_view
+from refine_motion.labels.track_teacher import TrackLabelSettings, TrackTeacher, parse_track_view
 from refine_motion.labels.views import View
 from refine_motion.models.pips import SMALL, Pips
 from tests.labels.made_tracks import ToldTracks, ToldWindows, always, ramps, straight
@@ -33,55 +32,6 @@ def settings(**more: Any) -> TrackLabelSettings:
 def strays(places: Tensor, time: int) -> Tensor:
     """On the way back, a tenth of the place's x too far down at the start, and less before."""
     return torch.stack((torch.zeros(len(places)), places[:, 0] / 10 * (7 - time) / 7), dim=1)
-
-
-class TestChoice:
-    """Points of a still picture, so that the right look is the one that stands still."""
-
-    def frames(self) -> Tensor:
-        image = torch.randint(0, 256, (1, 3, *PAPER_SIZE), generator=torch.Generator().manual_seed(0))
-        return image.to(torch.uint8).expand(8, -1, -1, -1)
-
-    def ways(self, step: float = 0.0, cycle: float = 0.0, last: int = 7, points: int = 1, wrong: float = 0.0) -> Ways:
-        """A look in which points move by so much in x, come back so much off, and are seen up to a frame."""
-        start = torch.tensor([[100.0, 80.0], [200.0, 120.0]])[:points]
-        places = straight(torch.tensor([[step, 0.0]]).repeat(points, 1), start=start) + wrong
-        back = places.clone()
-        back[0, :, 1] += cycle
-        seen = (torch.arange(8) <= last)[:, None].repeat(1, points)
-        return Ways(places, seen, back, seen.clone(), torch.full((points,), last))
-
-    @pytest.mark.parametrize(
-        ("better", "worse"),
-        [
-            ({}, {"step": 1.0}),
-            ({}, {"cycle": 1.0}),
-            ({}, {"last": 5}),
-            ({}, {"wrong": torch.nan}),
-            # Looks that agree with themselves but follow nothing are worse than a small cycle error.
-            ({"cycle": 0.5}, {"step": 2.0}),
-            ({"last": 5}, {"cycle": 3.0}),
-        ],
-    )
-    def test_the_look_that_is_doubted_less(self, better: dict[str, Any], worse: dict[str, Any]) -> None:
-        frames, good, bad = self.frames(), self.ways(**better), self.ways(**worse)
-        assert choose(frames, [good, bad]).tolist() == [0]
-        assert choose(frames, [bad, good]).tolist() == [1]
-        assert choose(frames, [bad, good, bad]).tolist() == [1]
-
-    def test_each_point_has_its_own(self) -> None:
-        first, second = self.ways(points=2), self.ways(points=2)
-        first.back[0, 1] += 5.0
-        second.back[0, 0] += 5.0
-        assert choose(self.frames(), [first, second]).tolist() == [0, 1]
-
-    def test_errors_of_hidden_frames_do_not_count(self) -> None:
-        good = self.ways(last=6)
-        good.back[7] += 100
-        assert choose(self.frames(), [good, self.ways(step=1.0)]).tolist() == [0]
-
-    def test_one_look_is_no_choice(self) -> None:
-        assert choose(self.frames(), [self.ways(step=9.0, points=2)]).tolist() == [0, 0]
 
 
 def test_labels_and_their_evidence_by_hand() -> None:
@@ -213,36 +163,43 @@ def test_nothing_verified_gives_nothing_dense_and_a_plain_picture_an_empty_label
     assert label.places.shape == (8, 0, 2)
 
 
-def test_of_two_views_each_track_is_the_better_one() -> None:
+def test_two_views_meet_halfway() -> None:
     def near_the_left(places: Tensor, time: int) -> Tensor:
         return (places[:, :1] < 48) * torch.tensor([0.0, 0.4 * (time < 3)])
-
-    def near_the_right(places: Tensor, time: int) -> Tensor:
-        return (places[:, :1] >= 48) * torch.tensor([0.0, 0.4 * (time < 3)])
 
     def slightly_down(places: Tensor, time: int) -> Tensor:
         return right(places, time) + torch.tensor([0.0, 0.01 * time])
 
     asked = torch.tensor([[20.0, 20.0], [70.0, 30.0]])
-    linked = ToldTracks(slightly_down, strayed=near_the_right)
     model = ToldWindows(right, strayed=near_the_left)
-    label = TrackTeacher(model, settings(views=("2x", "linked")), linked).label(ramps(), 0, asked)
-    down = label.flow[:, 1]
-    torch.testing.assert_close(down, torch.tensor([0.07, 0.0]), atol=1e-3, rtol=0)
-    assert label.evidence.cycle_error.max() < 1e-3
+    label = TrackTeacher(model, settings(views=("2x", "linked")), ToldTracks(slightly_down)).label(ramps(), 0, asked)
+    torch.testing.assert_close(label.flow, torch.tensor([[7.0, 0.035]] * 2), atol=1e-3, rtol=0)
+    # Half of the 0.4 px by which one of them does not come back.
+    torch.testing.assert_close(label.evidence.cycle_error, torch.tensor([0.2, 0.0]), atol=1e-3, rtol=0)
     assert label.views == "2x + linked"
-    # As far apart as they ever are.
-    torch.testing.assert_close(label.evidence.spread, torch.tensor([0.07, 0.07]), atol=1e-3, rtol=0)
-    alone = TrackTeacher(model, settings(), linked).label(ramps(), 0, asked)
+    # Where they are farthest apart.
+    torch.testing.assert_close(label.evidence.spread, torch.tensor([0.035, 0.035]), atol=1e-3, rtol=0)
+    alone = TrackTeacher(model, settings(), None).label(ramps(), 0, asked)
     torch.testing.assert_close(alone.evidence.cycle_error, torch.tensor([0.4, 0.0]), atol=1e-3, rtol=0)
 
 
-def test_a_look_that_is_not_a_number_is_far_from_the_other_one() -> None:
-    linked = ToldTracks(lambda places, time: places + (torch.nan if time == 6 else 0.0))
-    teacher = TrackTeacher(ToldWindows(right), settings(views=("1x", "linked")), linked)
+def test_frames_in_which_views_are_apart_are_not_known() -> None:
+    jump = ToldTracks(lambda places, time: right(places, time) + torch.tensor([0.0, 5.0 * (time in (3, 4))]))
+    teacher = TrackTeacher(ToldWindows(right), settings(views=("1x", "linked")), jump)
+    label = teacher.label(ramps(), 0, torch.tensor([[20.0, 20.0]]))
+    assert label.known[:, 0].tolist() == [True] * 3 + [False] * 2 + [True] * 3
+    torch.testing.assert_close(label.flow, torch.tensor([[7.0, 0.0]]), atol=1e-3, rtol=0)
+    # They are no part of the evidence either.
+    assert label.evidence.spread.max() < 1e-3
+
+
+def test_a_look_that_is_not_a_number_has_no_say() -> None:
+    linked = ToldTracks(lambda places, time: places + (torch.nan if time else 0.0))
+    teacher = TrackTeacher(ToldWindows(right), settings(views=("1x", "2x", "linked")), linked)
     label = teacher.label(ramps(), 0, torch.tensor([[20.0, 20.0]]))
     torch.testing.assert_close(label.flow, torch.tensor([[7.0, 0.0]]), atol=1e-3, rtol=0)
-    assert label.evidence.spread.tolist() == [torch.inf]
+    alone = TrackTeacher(ToldWindows(right), settings(views=("linked",)), linked)
+    assert alone.label(ramps(), 0, torch.tensor([[20.0, 20.0]])).places.shape == (8, 0, 2)
 
 
 def test_hidden_points_are_followed_where_that_is_asked_for() -> None:
