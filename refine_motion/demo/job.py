@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
 from refine_motion.benchmarks.estimate import ZeroFlow
 from refine_motion.benchmarks.flow_evaluation import evaluate_flow
 from refine_motion.benchmarks.flow_table import FlowTable
-from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.demo.labels import LabelQuality, label_quality
 from refine_motion.demo.plan import DemoPlan
+from refine_motion.demo.stages import DemoFolder, Stages, render
 from refine_motion.labels.balance import MotionBalance
 from refine_motion.labels.select import CycleRule, LabelRule
 from refine_motion.labels.teacher import LabelSettings
@@ -32,33 +28,6 @@ CEILING = 5.0
 AUGMENT = Augmentation(jitter_probability=0.1, asymmetric_probability=0, hflip_probability=0, vflip_probability=0)
 TRAINING: dict[str, Any] = {"learning_rate": 2e-4, "ema": 0.95}
 DATA: dict[str, Any] = {"crop": (544, 960), "crop_candidates": 4, "made_share": 0.33, "num_workers": 1}
-
-
-@dataclass(frozen=True)
-class DemoFolder:
-    """Where the parts of a demonstration lie below its folder."""
-
-    root: Path
-
-    @property
-    def videos(self) -> Path:
-        """What is learnt from: video files alone."""
-        return self.root / "your_videos" / "videos"
-
-    @property
-    def held_out(self) -> Path:
-        """Videos and truth to be judged by."""
-        return self.root / "held_out"
-
-    @property
-    def truth(self) -> Path:
-        """Frame pairs with true flow."""
-        return self.held_out / "truth"
-
-    @property
-    def run(self) -> Path:
-        """Labels, checkpoints, logs and weights."""
-        return self.root / "refined"
 
 
 @dataclass(frozen=True)
@@ -110,22 +79,10 @@ def run_demo(plan: DemoPlan, root: Path, say: Callable[[str, str], None]) -> Dem
     Raises:
         RefineMotionError: one line on what is wrong with the plan.
     """
-    folder, seconds = DemoFolder(root), dict[str, float]()
+    folder, stage = DemoFolder(root), Stages(say)
     before = locate_weights(plan.weights)
 
-    @contextmanager
-    def stage(title: str, sentence: str) -> Iterator[None]:
-        say(title, sentence)
-        start = time.monotonic()
-        yield
-        seconds[title] = time.monotonic() - start
-
-    with stage(
-        "Render",
-        f"{plan.clips} clips of the domain {plan.domain} as mp4 files, and {plan.held_out} others with exact truth, "
-        "which are kept apart until the end.",
-    ):
-        _render(plan, folder)
+    render(plan, folder, stage, plan.pairs)
     videos = str(folder.videos)
     settings = LabelSettings(iters=plan.label_iters, ceiling=CEILING, views=plan.label_views)
     with stage(
@@ -160,15 +117,4 @@ def run_demo(plan: DemoPlan, root: Path, say: Callable[[str, str], None]) -> Dem
         table = evaluate_flow(load_flow_model(None, refined.weights), folder.truth, against=model, iters=plan.iters)
         quality = label_quality(plan, folder.videos, refined.store, FILTERS)
         zero = evaluate_flow(ZeroFlow(), folder.truth, iters=plan.iters, progress=False).mean.epe
-    return DemoResult(plan, folder, before, refined, table, quality, zero, seconds)
-
-
-def _render(plan: DemoPlan, folder: DemoFolder) -> None:
-    with Progress(transient=True) as progress:
-        task = progress.add_task("rendering", total=plan.clips + plan.held_out)
-        for seed in plan.learnt_seeds:
-            write_clip(folder.videos.parent, seed, plan.frames, plan.size, pairs=0, name=plan.domain)
-            progress.advance(task)
-        for seed in plan.held_out_seeds:
-            write_clip(folder.held_out, seed, plan.frames, plan.size, pairs=plan.pairs, name=plan.domain)
-            progress.advance(task)
+    return DemoResult(plan, folder, before, refined, table, quality, zero, stage.seconds)

@@ -15,11 +15,14 @@ _STEPS_PER_MINUTE = 88
 
 
 class MadeClips:
-    """Which scenes a demonstration of any task is made of."""
+    """Which scenes a demonstration of any task is made of; the plan of each task documents them."""
 
+    domain: str
     seed: int
     clips: int
     held_out: int
+    frames: int
+    size: tuple[int, int]
 
     @property
     def learnt_seeds(self) -> list[int]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
-from refine_motion.benchmarks.synthetic.clip import clip_name, write_clip
+from refine_motion.benchmarks.synthetic.clip import clip_name
 from refine_motion.benchmarks.synthetic.worlds import random_scene
-from refine_motion.demo.job import DemoFolder
 from refine_motion.demo.plan import MadeClips
+from refine_motion.demo.stages import DemoFolder, Stages, render
 from refine_motion.errors import ConfigError
 from refine_motion.labels.balance import MotionBalance
 from refine_motion.labels.select import LabelRule
@@ -149,21 +147,9 @@ def run_track_demo(plan: TrackPlan, root: Path, say: Callable[[str, str], None])
     Raises:
         RefineMotionError: one line on what is wrong with the plan.
     """
-    folder, seconds = DemoFolder(root), dict[str, float]()
+    folder, stage = DemoFolder(root), Stages(say)
 
-    @contextmanager
-    def stage(title: str, sentence: str) -> Iterator[None]:
-        say(title, sentence)
-        start = time.monotonic()
-        yield
-        seconds[title] = time.monotonic() - start
-
-    with stage(
-        "Render",
-        f"{plan.clips} clips of the domain {plan.domain} as mp4 files, and {plan.held_out} others with exact truth, "
-        "which are kept apart until the end.",
-    ):
-        _render(plan, folder)
+    render(plan, folder, stage, pairs=0)
     with stage(
         "Refine",
         "The frozen model and linked optical flow follow points there and back; what returns is a label. A copy of the "
@@ -186,16 +172,7 @@ def run_track_demo(plan: TrackPlan, root: Path, say: Callable[[str, str], None])
     with stage("Judge", "Both models on the held-out clips, by the exact tracks."):
         before, after = load_track_model(None, plan.weights), load_track_model(None, refined.weights)
         scores, overlay = _judge(plan, folder, before, after)
-    return TrackDemo(plan, refined, scores, overlay, seconds)
-
-
-def _render(plan: TrackPlan, folder: DemoFolder) -> None:
-    with Progress(transient=True) as progress:
-        task = progress.add_task("rendering", total=plan.clips + plan.held_out)
-        for place, seeds in ((folder.videos.parent, plan.learnt_seeds), (folder.held_out, plan.held_out_seeds)):
-            for seed in seeds:
-                write_clip(place, seed, plan.frames, plan.size, pairs=0, name=plan.domain)
-                progress.advance(task)
+    return TrackDemo(plan, refined, scores, overlay, stage.seconds)
 
 
 @dataclass(frozen=True)

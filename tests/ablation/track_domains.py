@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from refine_motion.benchmarks.synthetic.domains import TARGETS
-from refine_motion.demo.job import DemoFolder
+from refine_motion.demo.stages import DemoFolder
 from refine_motion.demo.tracks import TrackPlan, judge_clips, run_track_demo
 from refine_motion.files import replacing
 from refine_motion.models.load import load_track_model
