@@ -190,16 +190,20 @@ def test_rules_are_named_in_a_file_and_applied_in_its_order(
 def test_interrupted_run_goes_on_and_a_checkpoint_is_validated(
     clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    often = yaml.safe_load(Path(CPU).read_text())["trainer"]["callbacks"]
+    often[0]["init_args"]["every_n_train_steps"] = 4
+    (tmp_path / "often.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": often}}))
     common = [
-        "--config", CPU, "--data.videos", str(clip_folder / "videos"), "--model.weights", str(untrained),
-        "--workdir", str(tmp_path), "--data.filters", "{}", "--label.ceiling", "10000", *SMALL,
+        "--config", CPU, "--config", str(tmp_path / "often.yaml"), "--data.videos", str(clip_folder / "videos"),
+        "--model.weights", str(untrained), "--workdir", str(tmp_path), "--data.filters", "{}",
+        "--label.ceiling", "10000", *SMALL,
     ]  # fmt: skip
-    fit = ["fit", *common, "--trainer.val_check_interval", "50", "--data.holdout", "0.4"]
+    fit = ["fit", *common, "--trainer.val_check_interval", "4", "--data.holdout", "0.4"]
     last = tmp_path / "checkpoints" / "last.ckpt"
-    assert main([*fit, "--trainer.max_steps", "50"]) == 0
-    assert torch.load(last, weights_only=True)["global_step"] == 50
-    assert main([*fit, "--trainer.max_steps", "100", "--ckpt_path", str(last)]) == 0
-    assert torch.load(last, weights_only=True)["global_step"] == 100
+    assert main([*fit, "--trainer.max_steps", "4"]) == 0
+    assert torch.load(last, weights_only=True)["global_step"] == 4
+    assert main([*fit, "--trainer.max_steps", "8", "--ckpt_path", str(last)]) == 0
+    assert torch.load(last, weights_only=True)["global_step"] == 8
     assert [p.name for p in last.parent.glob("last*")] == ["last.ckpt"]
     capsys.readouterr()
     assert main(["validate", *common, "--data.holdout", "0.4", "--ckpt_path", str(last)]) == 0

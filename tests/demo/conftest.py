@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,14 @@ SAID: list[tuple[str, str]] = []
 
 
 @pytest.fixture(scope="session")
-def plan(untrained: Path) -> DemoPlan:
+def few_steps() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("refine_motion.demo.plan._STEPS_PER_MINUTE", 8)
+        yield
+
+
+@pytest.fixture(scope="session")
+def plan(untrained: Path, few_steps: None) -> DemoPlan:
     """The whole job, as small as a network takes it."""
     return DemoPlan(
         "fog",

@@ -26,6 +26,7 @@ def test_the_whole_job(tmp_path: Path, untrained: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(tracks, "TRAINING", {"iters": 1})
     monkeypatch.setattr(tracks, "DATA", {"backward": False, "points": 8, "num_workers": 0, "stride": 8})
     monkeypatch.setattr(tracks, "_STEPS_PER_MINUTE", 1)
+    monkeypatch.setattr(tracks, "_POINTS", 8)
     plan = TrackPlan(
         "fog", minutes=8, weights=str(weights), linked=str(untrained), size=(64, 96), clips=2, held_out=2, frames=16
     )
