@@ -6,10 +6,10 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from refine_motion.models.base import FlowModel
 from refine_motion.models.load import load_model
 from refine_motion.models.weights import read_weights
 from refine_motion.refine.candidates import State, mixture
@@ -28,7 +28,7 @@ def candidates(run: Path, original: State) -> dict[str, State]:
     return found
 
 
-def rank_correlation(run: Path, weights: Path, error: Callable[[FlowModel], float]) -> float:
+def rank_correlation(run: Path, weights: str | Path, error: Callable[[Any], float]) -> float:
     """Spearman's correlation between estimated gain and true error, over all candidates and the original.
 
     Args:

@@ -28,7 +28,7 @@ def test_the_whole_job(tmp_path: Path, untrained: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(tracks, "_STEPS_PER_MINUTE", 1)
     monkeypatch.setattr(tracks, "_POINTS", 8)
     plan = TrackPlan(
-        "fog", minutes=8, weights=str(weights), linked=str(untrained), size=(64, 96), clips=2, held_out=2, frames=16
+        "fog", minutes=10, weights=str(weights), linked=str(untrained), size=(64, 96), clips=2, held_out=2, frames=16
     )
     said: list[str] = []
     result = run_track_demo(plan, tmp_path / "demo", lambda title, _: said.append(title))
