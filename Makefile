@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 test: install ## run the test suite (set REFINE_MOTION_SHARED for the tests on real weights and videos)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 slow: install ## the tests that take minutes: labelling and training killed at random moments and run again
 	$(BIN)/python -m pytest -m slow -s

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# A process for every core: with more threads than that they wait for each other. Torch must not be loaded yet.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Its log handler keeps the error stream of the first import, which must not be one that a test captures and closes.
 import lightning.pytorch  # noqa: F401
 import pytest
