@@ -79,7 +79,8 @@ class TrackLabelSettings:
                 "label: iters, seeds and dense_side must be at least 1, dense not negative and ceiling positive; got "
                 f"{self.iters}, {self.seeds}, {self.dense_side}, {self.dense} and {self.ceiling}"
             )
-        if not self.views or len(set(self.views)) < len(self.views):
+        # Also of different words for the same.
+        if not self.views or len({parse_track_view(v, self.iters) or v for v in self.views}) < len(self.views):
             raise ConfigError(f"label.views must be one or more different views, got {list(self.views)}")
         if not self.queries or not set(self.queries) <= set(KINDS):
             raise ConfigError(f"label.queries must be some of {', '.join(KINDS)}, got {list(self.queries)}")
@@ -87,8 +88,6 @@ class TrackLabelSettings:
             raise ConfigError(f"label.size must be a height and a width in pixels, got {list(self.size)}")
         if self.threads_per_process is not None and self.threads_per_process < 1:
             raise ConfigError(f"label.threads_per_process must be at least 1, got {self.threads_per_process}")
-        for text in self.views:
-            parse_track_view(text, self.iters)
 
 
 def parse_track_view(text: str, iters: int) -> tuple[View, int] | None:
@@ -129,9 +128,10 @@ class TrackTeacher:
         self.model = model.eval().requires_grad_(False)
         self.linked = linked.eval().requires_grad_(False) if linked is not None and LINKED in settings.views else None
         self.settings = settings
-        if settings.size is not None and min(settings.size) < self.min_side:
+        least = self._least_side()
+        if settings.size is not None and min(settings.size) < least:
             raise ConfigError(
-                f"label.size must be at least {self.min_side} pixels in height and width for these views, got "
+                f"label.size must be at least {least} pixels in height and width for these views, got "
                 f"{list(settings.size)}"
             )
         self.models: list[nn.Module] = [one for one in (self.model, self.linked) if one is not None]
@@ -153,7 +153,11 @@ class TrackTeacher:
 
     @property
     def min_side(self) -> int:
-        """Smallest side of frames, in pixels, that the models can take in every view."""
+        """Smallest side of a video's frames, in pixels, that can be labelled."""
+        return self._least_side() if self.settings.size is None else 1
+
+    def _least_side(self) -> int:
+        """That the models can take in every view, once frames have been brought to their size."""
         sides = []
         for text in self.settings.views:
             view = parse_track_view(text, 1)
@@ -230,6 +234,9 @@ class TrackTeacher:
         size = (frames.shape[-2], frames.shape[-1])
         agreed = agree([look.ways(xy, self.settings.follow_hidden) for look in looks], size)
         places, back, seen, seen_back = (getattr(agreed.ways, n) for n in ("places", "back", "seen", "seen_back"))
+        if not self.settings.follow_hidden:
+            # Whatever the models say, nobody sees a point there.
+            seen = seen & _inside(places, size)
         known = seen & seen_back
         largest = torch.where(known, (places - back).norm(dim=-1), 0.0).amax(dim=0)
         colours = torch.where(known, colour_change(frames, places), 0.0).sum(dim=0) / known.sum(dim=0)
@@ -266,6 +273,11 @@ class TrackTeacher:
         taken = torch.cat((asked, first))
         rest = dense_queries(label.xy[verified], side, settings.dense - len(first), size, taken, seed + 1)
         return torch.cat((first, rest))
+
+
+def _inside(places: Tensor, size: tuple[int, int]) -> Tensor:
+    """Whether places ``(..., 2)`` lie on pixels of frames ``(H, W)``."""
+    return ((places >= -0.5) & (places <= torch.tensor([size[1] - 0.5, size[0] - 0.5]))).all(dim=-1)
 
 
 def _joined(first: TrackLabel, second: TrackLabel) -> TrackLabel:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from refine_motion.errors import ConfigError
+from refine_motion.errors import ConfigError, VideoError
 from refine_motion.labels.track_store import ClipKey
 from refine_motion.video.clips import Clip, windows_of
 from refine_motion.video.info import VideoInfo
@@ -54,6 +55,8 @@ def plan_track_windows(
 ) -> list[TrackWindow]:
     """Windows over all videos, each of just so many frames of one shot.
 
+    The last window of a shot ends with it, so that none of its last frames is left out.
+
     Args:
         videos: where to take them from.
         length: frames of a window.
@@ -63,20 +66,33 @@ def plan_track_windows(
         seconds_per_step: thin the videos out by time first, in place of ``frame_steps``.
 
     Raises:
-        VideoError: no video has two frames of a shot.
+        VideoError: no video has two frames of a shot that are one of the steps apart.
         ConfigError: a number is not positive, or both steps are given.
     """
     if seconds_per_step is not None and list(frame_steps) != [1]:
         raise ConfigError("data: frame_steps and seconds_per_step exclude each other for tracks; set one of them")
-    planned = []
+    if length < 2 or stride < 1:
+        raise ConfigError(f"data: frames must be at least 2 and stride at least 1, got {length} and {stride}")
+    clips, too_long = list[Clip](), list[VideoError]()
     for step in frame_steps:
-        clips = windows_of(videos, length, step=step, stride=stride, step_seconds=seconds_per_step)
-        for clip in clips:
-            if len(clip.frames) == length:
-                planned += [TrackWindow(clip)] + [TrackWindow(clip, backward=True)] * backward
+        try:
+            shots = windows_of(videos, sys.maxsize, step=step, step_seconds=seconds_per_step)
+        except VideoError as error:
+            too_long.append(error)
+        else:
+            clips += [clip for shot in shots for clip in _cut(shot, length, stride)]
+    if len(too_long) == len(frame_steps):
+        raise too_long[0]
+    planned = [TrackWindow(clip, way) for clip in clips for way in ((False, True) if backward else (False,))]
     order = {video.path: number for number, video in enumerate(videos)}
     # Video by video in order of time, so that what is held out is spread over both.
     return sorted(planned, key=lambda window: (order[window.clip.video.path], window.clip.frames[0]))
+
+
+def _cut(shot: Clip, length: int, stride: int) -> list[Clip]:
+    count = len(shot.frames)
+    firsts = {*range(0, count - length, stride), count - length} if count >= length else set()
+    return [Clip(shot.video, shot.frames[first : first + length]) for first in sorted(firsts)]
 
 
 def windows_of_points(video: VideoInfo, queries: Tensor, length: int, frame_steps: Sequence[int]) -> list[TrackWindow]:

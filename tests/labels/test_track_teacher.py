@@ -202,6 +202,17 @@ def test_a_look_that_is_not_a_number_has_no_say() -> None:
     assert alone.label(ramps(), 0, torch.tensor([[20.0, 20.0]])).places.shape == (8, 0, 2)
 
 
+def test_what_leaves_the_frame_is_not_known_there() -> None:
+    asked = torch.tensor([[90.0, 20.0], [20.0, 20.0]])
+    label = TrackTeacher(ToldWindows(right), settings()).label(ramps(), 0, asked)
+    # The last pixel is 95, and its edge half a pixel beyond.
+    assert label.known[:, 0].tolist() == [True] * 6 + [False] * 2
+    assert label.known[:, 1].all()
+    # As published, every frame counts.
+    published = TrackTeacher(ToldWindows(right), settings(follow_hidden=True)).label(ramps(), 0, asked)
+    assert published.known.all()
+
+
 def test_hidden_points_are_followed_where_that_is_asked_for() -> None:
     def seen(places: Tensor, time: int) -> Tensor:
         return always(places, time) & (time < 3)
@@ -243,6 +254,11 @@ def test_frames_are_brought_to_a_size_first() -> None:
     label = TrackTeacher(dense_scene(), settings(size=(32, 48))).label(ramps(), 0)
     assert label.size == (32, 48)
     assert torch.equal(label.xy, seed_queries(ramps(8, (32, 48)), ("grid",), 24))
+
+
+def test_videos_may_be_of_any_size_where_they_are_brought_to_one() -> None:
+    assert TrackTeacher(ToldWindows(right), settings(views=("0.5x",))).min_side == 32
+    assert TrackTeacher(ToldWindows(right), settings(views=("0.5x",), size=(64, 96))).min_side == 1
 
 
 def test_a_size_that_is_too_small_for_a_view_is_refused() -> None:
@@ -355,6 +371,7 @@ def test_a_view_may_iterate_longer() -> None:
         ({"ceiling": 0.0}, "ceiling"),
         ({"views": ()}, "views"),
         ({"views": ("1x", "1x")}, "views"),
+        ({"views": ("1x", "1x 6 iters")}, "different views"),
         ({"views": ("4x",)}, "view"),
         ({"views": ("1x 0 iters",)}, "at least once"),
         ({"views": ("1x -3 iters",)}, "view"),
