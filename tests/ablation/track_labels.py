@@ -18,7 +18,7 @@ from torch import Tensor
 
 from refine_motion.benchmarks.synthetic.worlds import random_scene
 from refine_motion.files import replacing
-from refine_motion.labels.select import ColourRule, LabelRule, select
+from refine_motion.labels.select import ColourRule, LabelRule, SpreadRule, select
 from refine_motion.labels.track_codec import TrackLabel
 from refine_motion.labels.track_rules import (
     PAPER_SIZE,
@@ -37,7 +37,7 @@ TEACHERS: Mapping[str, tuple[str, ...]] = {
     "PIPs": ("1x",),
     "PIPs at 1.5x": ("1.5x",),
     "linked flow": ("linked",),
-    "PIPs or linked flow": ("1x", "linked"),
+    "where these agree": ("1.5x", "1.5x flip", "linked"),
 }
 RULES: Mapping[str, list[LabelRule]] = {
     "none": [],
@@ -45,6 +45,7 @@ RULES: Mapping[str, list[LabelRule]] = {
     "1.5 px in all frames": [AllFrames(1.5)],
     "3 px, agreeing visibility": [AllFrames(3.0), VisibilityAgreement()],
     "3 px, known 3 times": [AllFrames(3.0), LeastKnown(3)],
+    "3 px, views within 1 px": [AllFrames(3.0), SpreadRule(0.0, 1.0)],
     "3 px, colour": [AllFrames(3.0), ColourRule(20.0)],
     "3 px, faster than 5 px": [AllFrames(3.0), MinTrackSpeed(5.0)],
 }
