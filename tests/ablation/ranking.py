@@ -28,27 +28,33 @@ def candidates(run: Path, original: State) -> dict[str, State]:
     return found
 
 
-def rank_correlation(run: Path, weights: str | Path, error: Callable[[Any], float]) -> float:
-    """Spearman's correlation between estimated gain and true error, over all candidates and the original.
+def gains_and_errors(run: Path, weights: str | Path, error: Callable[[Any], float]) -> dict[str, tuple[float, float]]:
+    """Estimated gain and true error of the original and of all candidates, by their names.
 
     Args:
         run: folder of a finished run.
         weights: the original.
         error: true error of a model.
-
-    Returns:
-        1 where the score ranks them as the truth does.
     """
     gains = json.loads((run / "result.json").read_text())["candidates"]
     model = load_model(None, weights)
     original = {name: value.clone() for name, value in model.state_dict().items()}
-    estimated, true = [0.0], [error(model)]
+    found = {"original": (0.0, error(model))}
     for name, state in candidates(run, original).items():
         if gains[name] is not None:
             model.load_state_dict(dict(state))
-            estimated.append(gains[name])
-            true.append(error(model))
-    return spearman(np.array(estimated), -np.array(true))
+            found[name] = (gains[name], error(model))
+    return found
+
+
+def rank_correlation(found: dict[str, tuple[float, float]]) -> float:
+    """Spearman's correlation between estimated gain and true error; 1 where they rank alike.
+
+    Args:
+        found: of :func:`gains_and_errors`.
+    """
+    gains, errors = (np.array(column) for column in zip(*found.values(), strict=True))
+    return spearman(gains, -errors)
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from refine_motion.demo.tracks import TrackPlan, judge_clips, run_track_demo
 from refine_motion.files import replacing
 from refine_motion.models.base import MotionModel
 from refine_motion.models.track_base import TrackModel
-from tests.ablation.ranking import rank_correlation
+from tests.ablation.ranking import gains_and_errors, rank_correlation
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ class Score:
         before: of the original.
         after: of the result.
         worst: the smallest change on a clip, in points.
-        ranking: Spearman's correlation between gain and true delta_avg over the candidates.
+        gain: of the chosen candidate, or of the one that was turned down, on the half that decides; estimated without
+            truth, per cent.
+        candidates: of each by its name, the gain on the half that chooses, and its true delta_avg on half of the clips.
         seconds: of the whole.
     """
 
@@ -48,14 +51,21 @@ class Score:
     before: float
     after: float
     worst: float
-    ranking: float
+    gain: float | None
+    candidates: dict[str, tuple[float, float]]
     seconds: float
+
+    @property
+    def ranking(self) -> float:
+        """Spearman's correlation between gain and true delta_avg over the candidates."""
+        return rank_correlation({name: (gain, -delta) for name, (gain, delta) in self.candidates.items()})
 
 
 def measured(plan: TrackPlan, root: Path) -> Score:
     """One demonstration in an empty folder."""
     result = run_track_demo(plan, root, lambda title, _: print(f"{plan.domain}, seed {plan.seed}: {title}", flush=True))
     before, after, still = result.mean
+    gain = result.refined.outcome.gain
     return Score(
         plan.domain,
         plan.seed,
@@ -64,12 +74,13 @@ def measured(plan: TrackPlan, root: Path) -> Score:
         before,
         after,
         min(new - old for old, new, _ in result.scores.values()),
-        _ranking(plan, root),
+        None if gain is None else gain.percent()[0],
+        _candidates(plan, root),
         sum(result.seconds.values()),
     )
 
 
-def _ranking(plan: TrackPlan, root: Path) -> float:
+def _candidates(plan: TrackPlan, root: Path) -> dict[str, tuple[float, float]]:
     """On half of the held-out clips, because every candidate takes its time."""
     folder, half = DemoFolder(root), replace(plan, held_out=plan.held_out // 2)
 
@@ -77,7 +88,8 @@ def _ranking(plan: TrackPlan, root: Path) -> float:
         assert isinstance(model, TrackModel)
         return -mean(judge_clips(half, folder, model).values())
 
-    return rank_correlation(folder.run, plan.weights, error)
+    found = gains_and_errors(folder.run, plan.weights, error)
+    return {name: (-100 * math.expm1(-gain), -wrong) for name, (gain, wrong) in found.items()}
 
 
 def table(scores: list[Score]) -> str:
