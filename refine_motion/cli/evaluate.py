@@ -1,4 +1,4 @@
-"""``refine-motion evaluate``: scores against truth; ``flow`` on frame pairs, ``tracks`` on a benchmark of points."""
+"""``refine-motion evaluate``: scores against truth: flow on frame pairs; tracks, masks or key-points on a benchmark."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import argparse
 import torch
 
 from refine_motion.benchmarks.flow_evaluation import DEFAULT_ITERS, evaluate_flow
-from refine_motion.cli import evaluate_tracks
+from refine_motion.cli import evaluate_keypoints, evaluate_masks, evaluate_tracks
 from refine_motion.models.load import load_flow_model
+
+# They have parsers of their own, for YAML files.
+_OWN = {"tracks": evaluate_tracks.main, "masks": evaluate_masks.main, "keypoints": evaluate_keypoints.main}
 
 
 def main(args: list[str]) -> int:
@@ -23,9 +26,8 @@ def main(args: list[str]) -> int:
     Raises:
         RefineMotionError: an error that the user can mend; the caller prints it.
     """
-    if args[:1] == ["tracks"]:
-        # It has a parser of its own, for YAML files.
-        return evaluate_tracks.main(args[1:])
+    if args and args[0] in _OWN:
+        return _OWN[args[0]](args[1:])
     options = _parser().parse_args(args)
     model = load_flow_model(options.model, weights=options.weights)
     against = None if options.against is None else load_flow_model(options.model, weights=options.against)
@@ -42,8 +44,10 @@ def main(args: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="refine-motion evaluate", description="Score a model against ground truth.")
-    what = parser.add_subparsers(dest="what", required=True, metavar="{flow,tracks}")
+    what = parser.add_subparsers(dest="what", required=True, metavar="{flow,tracks,masks,keypoints}")
     what.add_parser("tracks", help="tracked points on a benchmark, from a YAML file (configs/benchmarks/)")
+    what.add_parser("masks", help="a folder of predicted masks on DAVIS, from a YAML file")
+    what.add_parser("keypoints", help="a folder of predicted joints on JHMDB, from a YAML file")
     flow = what.add_parser(
         "flow",
         help="optical flow on frame pairs",

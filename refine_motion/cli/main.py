@@ -22,7 +22,7 @@ LIGHTNING_COMMANDS = {
 _CLI_MODULES = {"test": "benchmark_cli", "pretrain": "pretrain_cli"}
 # Commands with a module of their own, ``refine_motion.cli.<name>``, each with ``main(args) -> exit status``.
 OWN_COMMANDS = {
-    "evaluate": "measure one model, or two against each other, by ground truth (evaluate flow, evaluate tracks)",
+    "evaluate": "measure models or predictions by ground truth: evaluate flow, tracks, masks or keypoints",
     "track": "follow points through a video: a table, and the video with the tracks drawn over it",
     "export": "write weights as safetensors with our own, official or torchvision's parameter names",
     "sweep": "try settings of a W&B sweep file here, without an account: table and picture of the trials",

@@ -69,7 +69,7 @@ def test_user_errors_reach_the_caller(loaded, tmp_path: Path):
         evaluate.main(["flow", "--weights", "new.pth", "--pairs", str(tmp_path / "nothing")])
 
 
-@pytest.mark.parametrize("words", [[], ["masks"], ["flow", "--weights", "a", "--pairs", "b", "--iters", "0"]])
+@pytest.mark.parametrize("words", [[], ["colours"], ["flow", "--weights", "a", "--pairs", "b", "--iters", "0"]])
 def test_wrong_words(words: list[str], capsys):
     with pytest.raises(SystemExit) as end:
         evaluate.main(words)

@@ -14,27 +14,24 @@ not count, so what share was said to be seen is told as well. The test sets have
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
+from refine_motion.benchmarks.masks.davis import Davis
 from refine_motion.benchmarks.tracks.benchmark import Column, TrackBenchmark
 from refine_motion.benchmarks.tracks.pictures import read_images
 from refine_motion.benchmarks.tracks.video import TrackVideo
 from refine_motion.errors import BenchmarkError
 from refine_motion.types import Tracks
-from refine_motion.video.sources import list_images
 
 # Points of an object, about, and how far from its edge, in pixels.
 POINTS, MARGIN = 50, 4
-_VOID = 255
 
 
 class DavisMasks(TrackBenchmark):
@@ -42,7 +39,7 @@ class DavisMasks(TrackBenchmark):
 
     Args:
         root: folder that holds ``JPEGImages/`` and ``Annotations/``.
-        year: of the list of sequences; the kind of mask is seen from the files.
+        year: of the list of sequences; of 2016, all objects are one.
         split: ``train`` or ``val``; or ``all``, the sequences of the folder without any list.
     """
 
@@ -77,23 +74,18 @@ class DavisMasks(TrackBenchmark):
             BenchmarkError: there are none, or frames or masks are missing, damaged or do not fit together.
         """
         self.skipped.clear()
-        root = self.place()
-        for name in self._sequences(root):
-            images = list_images(root / "JPEGImages" / "480p" / name)
-            folder = root / "Annotations" / "480p" / name
-            files = [folder / f"{image.stem}.png" for image in images]
-            if not files or not files[0].is_file():
-                raise BenchmarkError(f"{folder}: no mask of the first frame of {name}; give DAVIS's own folders")
+        for sequence in Davis(str(self.place()), self.year, self.split).sequences():
+            files = sequence.annotations
             known = torch.tensor([file.is_file() for file in files])
-            first = read_mask(files[0])
+            if not known[0]:
+                raise BenchmarkError(
+                    f"{files[0]}: no mask of the first frame of {sequence.name}; give DAVIS's own folders"
+                )
+            first = sequence.truth(0)
             masks = torch.zeros(len(files), *first.shape, dtype=torch.uint8)
-            for number, file in enumerate(files):
-                if known[number]:
-                    mask = read_mask(file)
-                    if mask.shape != first.shape:
-                        raise BenchmarkError(f"{file}: of another size than {files[0].name}; get the masks again")
-                    masks[number] = mask
-            yield _video(name, images, masks, known)
+            for number in known.nonzero()[:, 0].tolist():
+                masks[number] = sequence.truth(number, (first.shape[0], first.shape[1]))
+            yield _video(sequence.name, sequence.images, masks, known)
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
         """``on_object`` and ``seen``, shares in 0..1; see :func:`on_object`."""
@@ -102,55 +94,6 @@ class DavisMasks(TrackBenchmark):
         later = video.valid[:, video.points].clone()
         later[0] = False
         return on_object(tracks, video.masks, video.masks[0, y, x], later)
-
-    def _sequences(self, root: Path) -> list[str]:
-        if not (root / "JPEGImages" / "480p").is_dir() or not (root / "Annotations" / "480p").is_dir():
-            raise BenchmarkError(f"{root}: has no JPEGImages/480p and Annotations/480p; give the folder of DAVIS")
-        there = sorted(path.name for path in (root / "JPEGImages" / "480p").iterdir() if path.is_dir())
-        if self.split == "all":
-            found = there
-        else:
-            file = root / "ImageSets" / str(self.year) / f"{self.split}.txt"
-            try:
-                found = file.read_text(encoding="utf-8").split()
-            except (OSError, UnicodeDecodeError) as error:
-                raise BenchmarkError(
-                    f"{file}: cannot be read; add DAVIS's list, or set data.split to all for every sequence there"
-                ) from error
-            missing = [name for name in found if name not in there]
-            if missing:
-                raise BenchmarkError(f"{root / 'JPEGImages' / '480p' / missing[0]}: missing, but {file} names it")
-        if not found:
-            raise BenchmarkError(f"{root}: has no sequence; give the folder of DAVIS")
-        return found
-
-
-def read_mask(path: Path) -> Tensor:
-    """``(H, W)`` uint8: the number of the object of each pixel, 0 where there is none or it is void.
-
-    A palette gives numbers, with 255 for void; grey pixels of 0 and 255 alone are those of DAVIS 2016, where 255 is the
-    object.
-
-    Raises:
-        BenchmarkError: the file cannot be read or is a colour picture.
-    """
-    try:
-        with Image.open(path) as image:
-            mode, pixels = image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BenchmarkError(f"{path}: cannot be read as a picture ({error}); get the mask again") from error
-    if mode in ("LA", "RGB", "RGBA"):
-        # A few files of DAVIS 2016 are grey with transparency (bear/00077.png), or in equal colours.
-        colours = pixels[..., : 1 if mode == "LA" else 3]
-        if (colours == colours[..., :1]).all():
-            mode, pixels = "L", colours[..., 0].copy()
-    if pixels.ndim != 2 or mode not in ("P", "L", "1"):
-        raise BenchmarkError(f"{path}: a {mode} picture is no mask; masks have one number for each pixel")
-    pixels = pixels.astype(np.uint8) * (_VOID if mode == "1" else 1)
-    if mode != "P" and np.isin(pixels, (0, _VOID)).all():
-        pixels[pixels == _VOID] = 1
-    pixels[pixels == _VOID] = 0
-    return torch.from_numpy(pixels)
 
 
 def inside_points(mask: Tensor) -> Tensor:
@@ -200,7 +143,7 @@ def on_object(tracks: Tracks, masks: Tensor, objects: Tensor, counted: Tensor) -
     }
 
 
-def _video(name: str, images: list[Path], masks: Tensor, known: Tensor) -> TrackVideo:
+def _video(name: str, images: Sequence[Path], masks: Tensor, known: Tensor) -> TrackVideo:
     objects = [int(number) for number in masks[0].unique() if number > 0]
     starts = torch.cat([torch.empty(0, 2), *(inside_points(masks[0] == number) for number in objects)])
     count = len(starts)
