@@ -12,7 +12,7 @@ import torch
 from refine_motion.models.base import FlowModel, MotionModel
 from refine_motion.models.pips import Pips
 from refine_motion.refine.datamodule import VideoLabelDataModule
-from refine_motion.refine.decision import Guard
+from refine_motion.refine.decision import LEAST_GAIN, LEAST_TRACK_GAIN, Guard
 from refine_motion.refine.gain import Gain
 from refine_motion.refine.holdout import Part
 from refine_motion.refine.judge import Judge
@@ -47,9 +47,11 @@ class Panel(ABC, Generic[Model]):
 
     Attributes:
         slow: of what was learnt from, in pixels: hardly anything may be slower for a candidate to be taken whole.
+        least_gain: that both halves have to show for a candidate to be taken.
     """
 
     slow: float
+    least_gain: float
 
     def __init__(self, model: Model, iters: int, device: torch.device):
         self.iters, self.device = iters, device
@@ -82,7 +84,7 @@ class FlowPanel(Panel[FlowModel]):
         device: see there.
     """
 
-    slow = SLOW_FLOW
+    slow, least_gain = SLOW_FLOW, LEAST_GAIN
 
     def __init__(self, model: FlowModel, data: VideoLabelDataModule, iters: int, device: torch.device):
         super().__init__(model, iters, device)
@@ -119,7 +121,7 @@ class TrackPanel(Panel[Pips]):
         device: see there.
     """
 
-    slow = SLOW_TRACKS
+    slow, least_gain = SLOW_TRACKS, LEAST_TRACK_GAIN
 
     def __init__(self, model: Pips, data: TrackDataModule, iters: int, device: torch.device):
         super().__init__(model, iters, device)

@@ -131,7 +131,7 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
                         guards[name_of_error] = Guard(change, loss)
                 yield Trial(name, gains[name], jury.gain(errors), jury.gain(errors, {LOOK: 1.0}), guards)
 
-        decision = decide(trials())
+        decision = decide(trials(), panel.least_gain)
     report().print(_table(judge, found, gains))
     if slow:
         report().print(

@@ -140,3 +140,10 @@ def test_only_what_gains_beyond_noise_and_harms_nothing_is_ever_taken(trials: li
         and all(guard.gain.high >= -TOLERANCE for guard in t.guards.values())
         for t in trials
     )
+
+
+def test_how_large_a_gain_must_be_is_said_by_the_task() -> None:
+    small = trial(chosen=LEAST_GAIN / 2)
+    assert decide([small]).decision == "kept"
+    assert decide([small], LEAST_GAIN / 2).decision == "improved"
+    assert decide([small], LEAST_GAIN * 0.51).decision == "kept"
