@@ -151,8 +151,9 @@ def run_track_demo(plan: TrackPlan, root: Path, say: Callable[[str, str], None])
     render(plan, folder, stage, pairs=0)
     with stage(
         "Refine",
-        "The frozen model and linked optical flow follow points there and back; what returns is a label. A copy of the "
-        f"model learns to reproduce the labels: {plan.steps} steps. Then the better weights are chosen without truth.",
+        "The frozen model in two views and linked optical flow follow points there and back; where they agree and "
+        f"return is a label. A copy of the model learns to reproduce the labels: {plan.steps} steps. Then the better "
+        "weights are chosen without truth.",
     ):
         refined = refine_tracks(
             folder.videos,

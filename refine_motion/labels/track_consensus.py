@@ -1,8 +1,8 @@
 """One track out of several looks at the same points: the place on which most of them agree, and where they do.
 
 To take each track from the look that is doubted least, by its cycle error and by how its patches look, was tried and is
-worse than any one look: a model that lingers returns to where it began, and patches of a flat surface look alike
-anywhere. What is wrong of one look, however, is seldom wrong of another in the same way.
+worse than the model's plain look alone: a model that lingers returns to where it began, and patches of a flat surface
+look alike anywhere. What is wrong of one look, however, is seldom wrong of another in the same way.
 """
 
 from __future__ import annotations
