@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from refine_motion.benchmarks.tracks.pictures import read_images
+from refine_motion.benchmarks.pictures import read_images
 
 
 @dataclass(frozen=True)

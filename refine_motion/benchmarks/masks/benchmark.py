@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from refine_motion.benchmarks.tracks.pictures import read_images
+from refine_motion.benchmarks.pictures import read_images
 from refine_motion.errors import BenchmarkError
 from refine_motion.metrics.functional.masks import VOID
 from refine_motion.video.palette import read_mask

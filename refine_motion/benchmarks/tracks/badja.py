@@ -26,8 +26,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from refine_motion.benchmarks.flow_pair import read_picture
+from refine_motion.benchmarks.pictures import read_images, scaled
 from refine_motion.benchmarks.tracks.benchmark import Column, TrackBenchmark
-from refine_motion.benchmarks.tracks.pictures import read_images, scaled
 from refine_motion.benchmarks.tracks.scoring import plain
 from refine_motion.benchmarks.tracks.video import TrackVideo, ask
 from refine_motion.errors import BenchmarkError

@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from refine_motion.benchmarks.flow_pair import read_picture
+from refine_motion.benchmarks.pictures import read_images, scaled
 from refine_motion.benchmarks.tracks.benchmark import Column, TrackBenchmark
-from refine_motion.benchmarks.tracks.pictures import read_images, scaled
 from refine_motion.benchmarks.tracks.scoring import ERROR_COLUMNS, ERROR_NOTE, error_scores
 from refine_motion.benchmarks.tracks.video import TrackVideo, ask
 from refine_motion.errors import BenchmarkError

@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from refine_motion.benchmarks.masks.davis import Davis
+from refine_motion.benchmarks.pictures import read_images
 from refine_motion.benchmarks.tracks.benchmark import Column, TrackBenchmark
-from refine_motion.benchmarks.tracks.pictures import read_images
 from refine_motion.benchmarks.tracks.video import TrackVideo
 from refine_motion.errors import BenchmarkError
 from refine_motion.types import Tracks

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from refine_motion.benchmarks.flow_pair import read_picture
+from refine_motion.benchmarks.pictures import Size, read_images, scaled
 from refine_motion.benchmarks.tracks.benchmark import TrackBenchmark
 from refine_motion.benchmarks.tracks.deeplabcut_files import read_pose_labels
-from refine_motion.benchmarks.tracks.pictures import Size, read_images, scaled
 from refine_motion.benchmarks.tracks.scoring import ERROR_COLUMNS, ERROR_NOTE, error_scores
 from refine_motion.benchmarks.tracks.video import TrackVideo, ask, ask_first
 from refine_motion.errors import BenchmarkError

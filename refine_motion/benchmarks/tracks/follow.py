@@ -8,7 +8,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from refine_motion.benchmarks.tracks.pictures import scaled
+from refine_motion.benchmarks.pictures import scaled
 from refine_motion.benchmarks.tracks.video import TrackVideo
 from refine_motion.errors import BenchmarkError
 from refine_motion.models.track_base import TrackModel

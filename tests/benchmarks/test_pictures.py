@@ -4,8 +4,8 @@ import doctest
 
 import torch
 
-from refine_motion.benchmarks.tracks import pictures
-from refine_motion.benchmarks.tracks.pictures import resized, scaled
+from refine_motion.benchmarks import pictures
+from refine_motion.benchmarks.pictures import resized, scaled
 
 
 def test_examples() -> None:
