@@ -53,8 +53,15 @@ def load_track_model(name: str | None = None, weights: str | Path | None = None)
     """As :func:`load_model`, a model that tracks points; one of optical flow is linked over time to do so.
 
     Raises:
-        ConfigError: see :func:`load_model`.
+        ConfigError: see :func:`load_model`; or the model tells neither tracks nor flow.
         WeightsError: see :func:`load_model`.
     """
     model = load_model(name, weights)
-    return model if isinstance(model, TrackModel) else LinkedFlow(as_flow_model(model)).eval()
+    if isinstance(model, TrackModel):
+        return model
+    if not isinstance(model, FlowModel):
+        raise ConfigError(
+            f"{model.name!r} carries labels (`refine-motion propagate`); to track points give a model of tracks or of "
+            "optical flow, e.g. 'pips_small' or 'raft_small'"
+        )
+    return LinkedFlow(model).eval()

@@ -9,6 +9,7 @@ import torch
 
 from refine_motion.errors import ConfigError
 from refine_motion.models.base import FlowModel, MotionModel
+from refine_motion.models.corrflow import CorrFlow, corrflow, corrflow_small
 from refine_motion.models.pips import pips, pips_small
 from refine_motion.models.raft import raft_large, raft_small
 
@@ -19,6 +20,8 @@ BUILTIN: dict[str, Callable[[], MotionModel]] = {
     "raft_large": raft_large,
     "pips": pips,
     "pips_small": pips_small,
+    "corrflow": corrflow,
+    "corrflow_small": corrflow_small,
 }
 
 
@@ -60,7 +63,17 @@ def as_flow_model(model: MotionModel) -> FlowModel:
         ConfigError: it is no model of optical flow.
     """
     if not isinstance(model, FlowModel):
-        raise ConfigError(
-            f"{model.name!r} tracks points, and a model of optical flow is needed here, e.g. 'raft_small'"
-        )
+        does = "compares frames by features" if isinstance(model, CorrFlow) else "tracks points"
+        raise ConfigError(f"{model.name!r} {does}, and a model of optical flow is needed here, e.g. 'raft_small'")
+    return model
+
+
+def as_corrflow(model: MotionModel) -> CorrFlow:
+    """The same model.
+
+    Raises:
+        ConfigError: it is no encoder of CorrFlow.
+    """
+    if not isinstance(model, CorrFlow):
+        raise ConfigError(f"{model.name!r} is no encoder of CorrFlow; take 'corrflow' or 'corrflow_small'")
     return model
