@@ -12,10 +12,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from refine_motion.cli.start import build, command_line
 from refine_motion.pretrain.card import CardSettings
-from refine_motion.pretrain.checkpoint import PieceCheckpoint
 from refine_motion.pretrain.datamodule import PretrainDataModule
 from refine_motion.pretrain.module import PretrainModule
-from refine_motion.pretrain.run import CHECKPOINTS, pretrain_once
+from refine_motion.pretrain.run import pretrain_once
+from refine_motion.training.checkpoint import PieceCheckpoint
+from refine_motion.training.pieces import CHECKPOINTS
 
 
 class PretrainCLI(LightningCLI):

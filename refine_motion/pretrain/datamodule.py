@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset
 from refine_motion.benchmarks.synthetic.domains import domain as domain_named
 from refine_motion.benchmarks.synthetic.stream import FlowPairs, TrackClips
 from refine_motion.errors import ConfigError
-from refine_motion.pretrain.stream import ENDLESS, Stage, StepBatches, StepOrder, check_stages
+from refine_motion.pretrain.stream import Stage, StepBatches, check_stages
+from refine_motion.training.stream import ENDLESS, StepOrder
 
 # Scenes of this seed are for measuring alone: no training may take it.
 HELD_OUT_SEED = 900_900_900

@@ -6,28 +6,23 @@ files can train.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.nn.utils import get_total_norm
-from torch.optim import Optimizer
 
-from refine_motion.errors import ConfigError, TrainingError
+from refine_motion.errors import ConfigError
 from refine_motion.models.registry import build_model
 from refine_motion.pretrain.erase import erase
-from refine_motion.pretrain.hardware import hardware
 from refine_motion.pretrain.tasks import FlowTask, task_of
 from refine_motion.refine.schedule import one_cycle
+from refine_motion.training.module import PieceModule
 
 WEIGHT_DECAY = 1e-5
 WARMUP = 0.05
-NOTE = "pretraining"
 
 
-class PretrainModule(LightningModule):
+class PretrainModule(PieceModule):
     """A model that starts from its initial weights and learns from true flow or tracks by its published recipe.
 
     Args:
@@ -36,11 +31,6 @@ class PretrainModule(LightningModule):
         learning_rate: peak of the one-cycle schedule.
         augment: RAFT's changes of colour, mirroring and erased rectangles, drawn per sample from the batch's ``seed``;
             for flow alone.
-
-    Attributes:
-        settings: what the training depends on here, as JSON can hold it.
-        note: what checkpoints hold about the training besides its state: what the run puts there, the ``seconds`` that
-            it took and the ``hardware`` that it ran on.
 
     Raises:
         ConfigError: a value is out of range, or no model has the name.
@@ -58,37 +48,6 @@ class PretrainModule(LightningModule):
         self.task = task_of(self.model)
         if augment and not isinstance(self.task, FlowTask):
             raise ConfigError(f"model.augment must be false for {network!r}: pairs alone are augmented")
-        self.note: dict[str, Any] = {"seconds": 0.0, "hardware": []}
-        self._before = 0.0
-        self._since: float | None = None
-
-    def on_train_start(self) -> None:
-        """Note the machine; time counts on where the piece before stopped."""
-        self._before, self._since = self.note["seconds"], time.monotonic()
-        machine = hardware(self.trainer.strategy.root_device)
-        if machine not in self.note["hardware"]:
-            self.note["hardware"].append(machine)
-
-    def on_train_end(self) -> None:
-        """Note the time."""
-        self._note_time()
-
-    def _note_time(self) -> None:
-        # Nothing has started where a checkpoint of the last step goes on.
-        if self._since is not None:
-            self.note["seconds"] = self._before + time.monotonic() - self._since
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note which training it belongs to, and how long that has taken so far."""
-        self._note_time()
-        checkpoint[NOTE] = self.note
-        # Lightning counts `max_time` over all pieces of a training; here it is that of one piece.
-        states = checkpoint.get("callbacks", {})
-        checkpoint["callbacks"] = {key: state for key, state in states.items() if not key.startswith("Timer")}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on with the time and the hardware of the pieces before."""
-        self.note = checkpoint[NOTE]
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
         """Augment on the device, in float32 and in training only."""
@@ -111,22 +70,6 @@ class PretrainModule(LightningModule):
         loss = self.task.loss(batch, batch.get("iters", self.iters))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch["number"]), sync_dist=True)
         return loss
-
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Stop before a gradient that is not a number reaches the weights.
-
-        Raises:
-            TrainingError: with what to do.
-        """
-        # The gradient scaler of 16-mixed meets infinite gradients now and then and skips the step, which is all right.
-        if str(self.trainer.precision) == "16-mixed":
-            return
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        if not get_total_norm(gradients).isfinite():
-            raise TrainingError(
-                f"step {self.trainer.global_step}: the gradient is not a number; the checkpoints before it are kept: "
-                "lower model.learning_rate, in another --workdir"
-            )
 
     def on_validation_epoch_start(self) -> None:
         """Begin to count anew."""

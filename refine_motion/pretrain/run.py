@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,26 +16,16 @@ from lightning.pytorch.loggers import CSVLogger
 from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.files import replacing
 from refine_motion.models.load import load_model
-from refine_motion.models.weights import read_facts, write_state
+from refine_motion.models.weights import write_state
 from refine_motion.pretrain import card as flow_card
 from refine_motion.pretrain import track_card
 from refine_motion.pretrain.card import CardSettings
-from refine_motion.pretrain.checkpoint import PieceCheckpoint, find_checkpoint
 from refine_motion.pretrain.datamodule import PretrainDataModule
-from refine_motion.pretrain.facts import facts_of
 from refine_motion.pretrain.module import PretrainModule
-from refine_motion.pretrain.stream import Stage
+from refine_motion.pretrain.stream import Stage, samples_before
 from refine_motion.pretrain.tasks import TrackTask
-from refine_motion.refine.report import report
-
-CHECKPOINTS = "checkpoints"
-# What Lightning says of things that are meant: the module augments, and the stream goes on at the right step, though
-# not through the interface that Lightning looks for.
-_KNOWN_WARNINGS = (
-    r".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
-    r".*ended before the epoch ended and your dataloader is not resumable.*",
-    r".*does not have many workers.*",
-)
+from refine_motion.training.checkpoint import PieceCheckpoint
+from refine_motion.training.pieces import CHECKPOINTS, all_settings, facts_of, finished_facts, say, train_piece
 
 
 @dataclass(frozen=True)
@@ -79,29 +68,18 @@ def pretrain_once(
     """
     folder = Path(folder)
     weights = folder / f"{module.model.name}.safetensors"
-    if trainer.accumulate_grad_batches != 1:
-        raise ConfigError("trainer.accumulate_grad_batches must be 1: the batch of a step is in data.stages")
     _check_fit(module, data, card)
-    settings = _settings(trainer, module, data)
-    facts = _finished(weights, settings)
+    settings = all_settings(trainer, module, data.settings)
+    facts = finished_facts(weights, settings)
     if facts is None:
-        checkpoint = find_checkpoint(folder / CHECKPOINTS, settings)
-        if checkpoint is not None:
-            _say(f"going on from {checkpoint}")
-        module.note["settings"] = settings
-        with warnings.catch_warnings():
-            for message in _KNOWN_WARNINGS:
-                warnings.filterwarnings("ignore", message=message)
-            start = None if checkpoint is None else str(checkpoint)
-            trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
-        if trainer.global_step < trainer.max_steps:
-            _say(f"stopped at step {trainer.global_step} of {trainer.max_steps}: the same command goes on")
+        if not train_piece(trainer, module, data, folder, settings):
             return PretrainResult(trainer.global_step, None, {})
-        facts = facts_of(module.note, data, trainer, command)
+        samples = samples_before(data.stages, trainer.global_step) * trainer.world_size
+        facts = facts_of(module, trainer, samples, command)
         if trainer.is_global_zero:
             _save(module, weights, facts)
     else:
-        _say(f"finished already: {weights}; measuring it anew")
+        say(f"finished already: {weights}; measuring it anew")
     trainer.strategy.barrier()
     # By every process alike, since metrics wait for those of the others.
     model, kind = load_model(None, weights).to(trainer.strategy.root_device), _card_of(module)
@@ -203,33 +181,6 @@ def _card_of(module: PretrainModule) -> Any:
     return track_card if isinstance(module.task, TrackTask) else flow_card
 
 
-def _settings(trainer: Trainer, module: PretrainModule, data: PretrainDataModule) -> dict[str, Any]:
-    """Everything that the weights depend on; where scenes are rendered, and by how many processes, is not."""
-    settings = {
-        **module.settings,
-        **data.settings,
-        "max_steps": trainer.max_steps,
-        "precision": str(trainer.precision),
-        "gradient_clip_val": trainer.gradient_clip_val,
-        "processes": trainer.world_size,
-    }
-    return json.loads(json.dumps(settings))
-
-
-def _finished(weights: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """How the weights came about, where they are there.
-
-    Raises:
-        ConfigError: they are of a training with other settings.
-    """
-    if not weights.is_file():
-        return None
-    facts = read_facts(weights)
-    if facts.get("settings") != settings:
-        raise ConfigError(f"{weights}: of a training with other settings; give another --workdir, or delete the file")
-    return facts
-
-
 def _save(module: PretrainModule, weights: Path, facts: dict[str, Any]) -> None:
     state = {k: v.half() if v.is_floating_point() else v for k, v in module.model.state_dict().items()}
     unfit = [key for key, value in state.items() if not torch.isfinite(value).all()]
@@ -245,8 +196,4 @@ def _write(weights: Path, facts: dict[str, Any], metrics: dict[str, Any], card: 
         partial.write_text(json.dumps({"facts": facts, **metrics}, indent=1) + "\n", encoding="utf-8")
     with replacing(folder / "MODEL_CARD.md") as partial:
         partial.write_text(card, encoding="utf-8")
-    _say(f"weights: {weights}\nmodel card: {folder / 'MODEL_CARD.md'}")
-
-
-def _say(line: str) -> None:
-    report().print(line, markup=False, soft_wrap=True)
+    say(f"weights: {weights}\nmodel card: {folder / 'MODEL_CARD.md'}")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
 from refine_motion.errors import ConfigError
+from refine_motion.training.stream import ENDLESS, numbered_batch
 
-ENDLESS = 2**40
 _LEAST = 64
 
 
@@ -76,11 +73,6 @@ def samples_before(stages: Sequence[Stage], step: int) -> int:
     return total
 
 
-def sample_seed(seed: int, number: int) -> int:
-    """Seed of the augmentation of one sample."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:8], "little") >> 1
-
-
 class StepBatches(Dataset[dict[str, Any]]):
     """Item k is the whole batch of step k: samples number ``k B`` to ``k B + B - 1`` where the batch size is B.
 
@@ -119,34 +111,4 @@ class StepBatches(Dataset[dict[str, Any]]):
         stage = self.stages[place]
         first = samples_before(self.stages, step) * self.processes + self.rank
         numbers = [first + self.processes * n for n in range(stage.batch_size)]
-        seeds = [sample_seed(self.seed, number) for number in numbers]
-        return {
-            **stack([self.sources[place][number] for number in numbers]),
-            "number": torch.tensor(numbers),
-            "seed": torch.tensor(seeds),
-            "iters": stage.iters,
-        }
-
-
-class StepOrder(DistributedSampler[int]):
-    """Steps from where the training stands, without end.
-
-    Lightning leaves a sampler of this class alone, also under several processes.
-
-    Args:
-        dataset: the batches.
-        begin: tells, when an iteration starts, the step to go on with.
-    """
-
-    def __init__(self, dataset: StepBatches, begin: Callable[[], int]):
-        super().__init__(dataset, num_replicas=1, rank=0, shuffle=False)
-        self.begin = begin
-
-    def __iter__(self) -> Iterator[int]:
-        """Numbers of steps."""
-        return itertools.count(self.begin())
-
-
-def stack(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Samples as a batch."""
-    return {key: torch.stack([item[key] for item in items]) for key in items[0]}
+        return {**numbered_batch(self.sources[place], numbers, self.seed), "iters": stage.iters}

@@ -22,11 +22,11 @@ from refine_motion.refine.candidates import Snapshots
 from refine_motion.refine.decision import Decision
 from refine_motion.refine.identity import identity
 from refine_motion.refine.label_data import LabelDataModule
-from refine_motion.refine.report import report
 from refine_motion.refine.selection import SelectionSettings
 from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.stage2 import REFINED, finish
 from refine_motion.refine.student import StudentModule
+from refine_motion.training.report import report
 
 RESULT = "result.json"
 

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from refine_motion.errors import ConfigError, LabelError, RefineMotionError, TrainingError, VideoError
 from refine_motion.refine.decision import KEPT
-from refine_motion.refine.report import report
 from refine_motion.refine.run import RefineResult
+from refine_motion.training.report import report
 from refine_motion.video.index import build_index
 
 UNITS = ("folder", "video")

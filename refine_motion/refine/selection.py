@@ -20,7 +20,7 @@ from refine_motion.refine.candidates import MIXTURES, State, mixture
 from refine_motion.refine.decision import KEPT, Decision, Guard, Trial, decide
 from refine_motion.refine.judge import CYCLE, LABELS, LOOK, MOVING, Judge, Sums
 from refine_motion.refine.panel import LEAST_MOVING, Panel
-from refine_motion.refine.report import report
+from refine_motion.training.report import report
 
 # A loss that is put up with, as a logarithm of errors.
 _MOVING_LOSS = math.log(1.02)

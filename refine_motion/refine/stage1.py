@@ -26,7 +26,7 @@ from refine_motion.labels.track_store import TrackStore
 from refine_motion.labels.track_summary import TrackSummary, summarise_tracks
 from refine_motion.labels.track_teacher import TrackTeacher
 from refine_motion.refine.label_data import LabelDataModule, loading_timeout
-from refine_motion.refine.report import report
+from refine_motion.training.report import report
 
 
 def label_videos(

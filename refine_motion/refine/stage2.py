@@ -15,9 +15,9 @@ from refine_motion.models.weights import save_weights
 from refine_motion.refine.candidates import Snapshots
 from refine_motion.refine.decision import UNCHECKED, Decision
 from refine_motion.refine.label_data import LabelDataModule
-from refine_motion.refine.report import report
 from refine_motion.refine.selection import choose
 from refine_motion.refine.student import StudentModule
+from refine_motion.training.report import report
 
 NO_PROOF = "A small cycle error alone does not make a model better: compare on true flow."
 REFINED = "refined"

@@ -16,11 +16,11 @@ from refine_motion.models.load import load_model
 from refine_motion.models.weights import read_facts, read_weights
 from refine_motion.pretrain import card
 from refine_motion.pretrain.card import CardSettings
-from refine_motion.pretrain.checkpoint import PieceCheckpoint
 from refine_motion.pretrain.datamodule import PretrainDataModule
 from refine_motion.pretrain.module import PretrainModule
 from refine_motion.pretrain.run import PretrainResult, pretrain, pretrain_once
 from refine_motion.pretrain.stream import Stage
+from refine_motion.training.checkpoint import PieceCheckpoint
 
 STAGES = [Stage(0, (64, 64), 2, 6.0, 1), Stage(4, (64, 72), 1, 8.0, 2)]
 STEPS = 6

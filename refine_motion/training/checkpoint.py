@@ -11,10 +11,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from refine_motion.errors import ConfigError
-from refine_motion.pretrain.module import NOTE
-from refine_motion.refine.report import report
+from refine_motion.training.report import report
 
 KEPT = 2
+# Under which a checkpoint tells of its training.
+NOTE = "pretraining"
 
 
 class PieceCheckpoint(Checkpoint):
