@@ -1,4 +1,4 @@
-"""Source domains to replay during refinement: a folder with true flow, or procedural pairs."""
+"""What is made or known elsewhere and learnt from: pairs with true flow to replay, and procedural clips."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from refine_motion.benchmarks.pairs import find_pairs, read_pair
-from refine_motion.benchmarks.synthetic.stream import FlowPairs
+from refine_motion.benchmarks.synthetic.domains import domain as domain_named
+from refine_motion.benchmarks.synthetic.stream import Clips, FlowPairs
 from refine_motion.errors import ConfigError
 from refine_motion.labels.source_domain import SourceDomain
+from refine_motion.training.clip_source import ClipSource
+from refine_motion.training.stream import ENDLESS, HELD_OUT_SEED
 
 
 class FlowFolder(SourceDomain):
@@ -68,3 +71,34 @@ class ProceduralPairs(SourceDomain):
     def example(self, number: int) -> dict[str, Tensor]:
         """See :class:`SourceDomain`."""
         return self.made[number]
+
+
+class ProceduralClips(ClipSource):
+    """Clips of procedural scenes, a new scene for each.
+
+    Args:
+        domain: of the procedural worlds, by name.
+        max_speed: no point moves farther from one frame to the next, in pixels, and most far less.
+
+    Raises:
+        ConfigError: there is no such domain, or the speed is not positive.
+    """
+
+    def __init__(self, domain: str = "source", max_speed: float = 24.0):
+        if not max_speed > 0:
+            raise ConfigError(f"data.made: max_speed must be positive, got {max_speed}")
+        self.domain, self.max_speed = domain_named(domain).name, max_speed
+
+    def training(self, frames: int, size: tuple[int, int], seed: int) -> Clips:
+        """See :meth:`ClipSource.training`.
+
+        Raises:
+            ConfigError: the seed is that of the held-out scenes.
+        """
+        if seed == HELD_OUT_SEED:
+            raise ConfigError(f"seed {seed} is that of the held-out scenes; take another")
+        return Clips(ENDLESS, size, frames, self.max_speed, seed, self.domain)
+
+    def held_out(self, frames: int, size: tuple[int, int], count: int) -> Clips:
+        """See :meth:`ClipSource.held_out`."""
+        return Clips(count, size, frames, self.max_speed, HELD_OUT_SEED, self.domain)

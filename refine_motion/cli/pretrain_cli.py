@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-from refine_motion.cli.start import build, command_line
+from refine_motion.cli.start import build, checkpoints_in, command_line, data_seed
 from refine_motion.pretrain.card import CardSettings
 from refine_motion.pretrain.datamodule import PretrainDataModule
 from refine_motion.pretrain.module import PretrainModule
 from refine_motion.pretrain.run import pretrain_once
 from refine_motion.training.checkpoint import PieceCheckpoint
-from refine_motion.training.pieces import CHECKPOINTS
 
 
 class PretrainCLI(LightningCLI):
@@ -41,20 +39,12 @@ class PretrainCLI(LightningCLI):
         )
         parser.add_argument("--card", type=CardSettings, default=CardSettings(), help="what the model card measures")
         parser.add_lightning_class_args(PieceCheckpoint, "checkpoint")
-        parser.link_arguments("workdir", "checkpoint.folder", compute_fn=_checkpoints)
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=_data_seed)
+        parser.link_arguments("workdir", "checkpoint.folder", compute_fn=checkpoints_in)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=data_seed)
 
     def before_instantiate_classes(self) -> None:
         """The name that the configuration is saved under."""
         self.save_config_kwargs["config_filename"] = "pretrain.yaml"
-
-
-def _checkpoints(workdir: str) -> str:
-    return str(Path(workdir) / CHECKPOINTS)
-
-
-def _data_seed(seed_everything: bool | int) -> int:
-    return 0 if isinstance(seed_everything, bool) else seed_everything
 
 
 def run(args: list[str]) -> int:

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from refine_motion.benchmarks.source_domain import FlowFolder, ProceduralPairs
-from refine_motion.cli.start import build, command_line, wandb_runs
+from refine_motion.cli import corrflow_cli
+from refine_motion.cli.start import build, command_line, data_seed, wandb_runs
 from refine_motion.errors import ConfigError
 from refine_motion.labels.adaptive import AdaptiveCycle
 from refine_motion.labels.balance import Balance, MotionBalance
@@ -78,7 +79,7 @@ class RefineCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """``--workdir`` and ``--label.*`` for every subcommand."""
         parser.add_argument("--workdir", type=str, default="runs/refine", help="folder for everything this run writes")
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=_data_seed)
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=data_seed)
         parser.add_argument("--task", type=str, default=self.task, help="what is refined: flow or tracks")
         parser.add_argument("--label", type=self.labelling, default=self.labelling(), help="how stage 1 makes labels")
         parser.add_argument(
@@ -173,11 +174,6 @@ def _check_checkpoint(path: str | None) -> None:
     read_weights(path)
 
 
-def _data_seed(seed_everything: bool | int) -> int:
-    """The seed of order, crops and augmentation: that of the run where it is a number, else 0."""
-    return 0 if isinstance(seed_everything, bool) else seed_everything
-
-
 def run(args: list[str]) -> int:
     """Run one LightningCLI subcommand.
 
@@ -188,7 +184,10 @@ def run(args: list[str]) -> int:
         RefineMotionError: an error that the user can mend.
     """
     with command_line(args):
-        _cli(args)
+        if _task(args) == corrflow_cli.TASK:
+            corrflow_cli.run(args)
+        else:
+            _cli(args)
     return 0
 
 
@@ -199,7 +198,7 @@ def _cli(args: list[str]) -> RefineCLI:
 
 
 def _task(args: list[str]) -> str:
-    """What is refined, by the command line or else by the last configuration file that says it.
+    """What is refined or trained, by the command line or else by the last configuration file that says it.
 
     Raises:
         ConfigError: there is no such task.
@@ -216,6 +215,7 @@ def _task(args: list[str]) -> str:
         if task is not None:
             break
     task = task or RefineCLI.task
-    if task not in (RefineCLI.task, TrackRefineCLI.task):
-        raise ConfigError(f"task {task!r}: it is {RefineCLI.task} or {TrackRefineCLI.task}")
+    tasks = (RefineCLI.task, TrackRefineCLI.task, corrflow_cli.TASK)
+    if task not in tasks:
+        raise ConfigError(f"task {task!r}: it is one of {', '.join(tasks)}")
     return str(task)

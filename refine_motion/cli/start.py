@@ -20,6 +20,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from refine_motion.errors import ConfigError
 from refine_motion.refine.trainer import RefineTrainer
+from refine_motion.training.pieces import CHECKPOINTS
 
 # A class path in a configuration makes the parser import it, which runs code.
 ALLOWED_PACKAGES = ("refine_motion", "lightning.pytorch", "lightning.fabric")
@@ -86,6 +87,16 @@ def _advice(complaint: str, args: list[str]) -> str:
             f"set {ALLOW_VARIABLE}={package}"
         )
     return f"{' '.join(complaint.split())} (refine-motion {args[0]} --help lists all settings)"
+
+
+def data_seed(seed_everything: bool | int) -> int:
+    """The seed of order, crops and augmentation: that of the run where it is a number, else 0."""
+    return 0 if isinstance(seed_everything, bool) else seed_everything
+
+
+def checkpoints_in(workdir: str) -> str:
+    """The folder of checkpoints of a training in pieces."""
+    return str(Path(workdir) / CHECKPOINTS)
 
 
 def build(

@@ -12,11 +12,7 @@ from refine_motion.benchmarks.synthetic.domains import domain as domain_named
 from refine_motion.benchmarks.synthetic.stream import FlowPairs, TrackClips
 from refine_motion.errors import ConfigError
 from refine_motion.pretrain.stream import Stage, StepBatches, check_stages
-from refine_motion.training.stream import ENDLESS, StepOrder
-
-# Scenes of this seed are for measuring alone: no training may take it.
-HELD_OUT_SEED = 900_900_900
-_AHEAD = 4
+from refine_motion.training.stream import ENDLESS, HELD_OUT_SEED, step_loader
 
 
 class PretrainDataModule(LightningDataModule):
@@ -83,16 +79,7 @@ class PretrainDataModule(LightningDataModule):
         batches = StepBatches(
             self.stages, self.seed, lambda stage: self._samples(stage, ENDLESS, self.seed), world, rank
         )
-        order = StepOrder(batches, lambda: 0 if self.trainer is None else self.trainer.global_step)
-        return DataLoader(
-            batches,
-            batch_size=None,
-            sampler=order,
-            num_workers=self.num_workers,
-            prefetch_factor=_AHEAD if self.num_workers else None,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=trainer is not None and self.num_workers > 0 and trainer.strategy.root_device.type == "cuda",
-        )
+        return step_loader(batches, trainer, self.num_workers)
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """The held-out samples."""

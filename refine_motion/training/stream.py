@@ -12,15 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 ENDLESS = 2**40
+# Scenes of this seed are for measuring alone: no training may take it.
+HELD_OUT_SEED = 900_900_900
+# Batches that each worker makes before they are asked for.
+_AHEAD = 4
 
 
-def sample_seed(seed: int, number: int) -> int:
-    """Seed of the augmentation of one sample."""
-    return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:8], "little") >> 1
+def sample_seed(seed: int, number: int, kind: str = "") -> int:
+    """Seed of what is drawn for one sample, or for the ``number``-th of another kind of thing."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:{number}{kind}".encode()).digest()[:8], "little") >> 1
 
 
 def numbered_batch(source: Dataset[dict[str, Tensor]], numbers: Sequence[int], seed: int) -> dict[str, Any]:
@@ -65,10 +70,15 @@ class Batches(Dataset[dict[str, Any]]):
         return ENDLESS
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        """The batch of one step of this process, see :func:`numbered_batch`."""
+        """The batch of one step of this process.
+
+        Returns:
+            See :func:`numbered_batch`; and ``step_seed``, a seed that all processes share.
+        """
         first = step * self.batch_size * self.processes + self.rank
         numbers = [first + self.processes * n for n in range(self.batch_size)]
-        return numbered_batch(self.source, numbers, self.seed)
+        batch = numbered_batch(self.source, numbers, self.seed)
+        return {**batch, "step_seed": sample_seed(self.seed, step, "step")}
 
 
 class StepOrder(DistributedSampler[int]):
@@ -88,3 +98,24 @@ class StepOrder(DistributedSampler[int]):
     def __iter__(self) -> Iterator[int]:
         """Numbers of steps."""
         return itertools.count(self.begin())
+
+
+def step_loader(
+    batches: Dataset[dict[str, Any]], trainer: Trainer | None, num_workers: int
+) -> DataLoader[dict[str, Any]]:
+    """A batch per step, from the trainer's present step on, some made ahead.
+
+    Args:
+        batches: item k is the batch of step k.
+        trainer: of the training; None begins with step 0.
+        num_workers: processes that make them.
+    """
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=StepOrder(batches, lambda: 0 if trainer is None else trainer.global_step),
+        num_workers=num_workers,
+        prefetch_factor=_AHEAD if num_workers else None,
+        persistent_workers=num_workers > 0,
+        pin_memory=trainer is not None and num_workers > 0 and trainer.strategy.root_device.type == "cuda",
+    )

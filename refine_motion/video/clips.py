@@ -11,6 +11,9 @@ import numpy as np
 from refine_motion.errors import ConfigError, VideoError
 from refine_motion.video.info import VideoInfo
 
+# Of times, in seconds: far below any frame.
+_ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -91,6 +94,44 @@ def windows_of(videos: Iterable[VideoInfo], length: int, **options: Any) -> list
             f"{shown or 'no video'}: no shot holds two frames to compare: give longer videos, or a smaller step"
         )
     return clips
+
+
+def whole_windows(info: VideoInfo, length: int, step_seconds: float) -> list[Clip]:
+    """Successive windows by time that share no frame, those with fewer than ``length`` frames left out.
+
+    Args:
+        info: the video.
+        length: frames per window.
+        step_seconds: see :func:`windows`.
+
+    Raises:
+        ConfigError: a number is not positive.
+    """
+    found = windows(info, length, stride=length, step_seconds=step_seconds)
+    return [clip for clip in found if len(clip.frames) == length]
+
+
+def begun_later(window: Clip, share: float, step_seconds: float) -> Clip:
+    """A window that begins anywhere between the start of the given one and the end of its span, if its shot allows.
+
+    Args:
+        window: of :func:`whole_windows`.
+        share: of the way, in [0, 1).
+        step_seconds: with which the window was made.
+
+    Returns:
+        As many frames of the same shot; the window itself where there is no room.
+    """
+    info, length = window.video, len(window.frames)
+    stop = next(stop for start, stop in info.shots if start <= window.frames[0] < stop)
+    times = info.timestamps
+    # The last start from which the frames fit into the shot, and one short of where the next window begins.
+    latest = min(window.frames[-1], stop - 1)
+    while latest > window.frames[0] and times[stop - 1] - times[latest] < (length - 1) * step_seconds - _ROUNDING:
+        latest -= 1
+    start = window.frames[0] + int(share * (latest - window.frames[0] + 1))
+    frames = tuple(_by_time(info, start, stop, step_seconds)[:length])
+    return Clip(info, frames) if len(frames) == length else window
 
 
 def pairs(window: Clip, steps: Sequence[int]) -> list[tuple[int, int]]:

@@ -41,7 +41,7 @@ def test_the_paper_and_ours_differ_in_configuration_alone(capsys: pytest.Capture
 
 def test_another_task_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--task", "masks"]) == 2
-    assert "task 'masks': it is flow or tracks" in capsys.readouterr().err
+    assert "task 'masks': it is one of flow, tracks, corrflow" in capsys.readouterr().err
 
 
 def test_settings_of_flow_are_none_of_tracks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,9 @@ import torch
 
 from refine_motion.benchmarks.synthetic.stream import FlowPairs
 from refine_motion.errors import ConfigError
-from refine_motion.pretrain.datamodule import HELD_OUT_SEED, PretrainDataModule
+from refine_motion.pretrain.datamodule import PretrainDataModule
 from refine_motion.pretrain.stream import Stage, StepBatches, check_stages, samples_before
+from refine_motion.training.stream import HELD_OUT_SEED
 
 # That which is rendered fastest.
 DOMAIN = "particles"

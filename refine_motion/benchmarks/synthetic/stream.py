@@ -1,4 +1,4 @@
-"""Training pairs with exact flow, and clips with exact tracks, made on the fly."""
+"""Training clips, pairs with exact flow, and clips with exact tracks, made on the fly."""
 
 from __future__ import annotations
 
@@ -55,6 +55,48 @@ class ProceduralSamples(Dataset[dict[str, Tensor]]):
     def _scene(self, random: Generator, frames: int) -> Scene:
         seed = random.initial_seed()
         return random_scene(seed, self.size, self.max_speed, frames, self.domain, self.device)
+
+
+class Clips(ProceduralSamples):
+    """Clips without truth; see :class:`ProceduralSamples`.
+
+    Args:
+        length: see there.
+        size: see there.
+        frames: of a clip.
+        max_speed: see there.
+        seed: see there.
+        domain: see there.
+        device: see there.
+
+    Raises:
+        ConfigError: there is no such domain.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        size: tuple[int, int],
+        frames: int,
+        max_speed: float | None = None,
+        seed: int = 0,
+        domain: str = "source",
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(length, size, max_speed, seed, domain, device)
+        self.frames = frames
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One clip.
+
+        Returns:
+            ``frames`` ``(T, 3, H, W)`` uint8, RGB.
+
+        Raises:
+            IndexError: ``index`` is not in ``0..length - 1``.
+        """
+        scene = self._scene(self._random(index, kind=4), self.frames)
+        return {"frames": torch.stack([scene.render(t) for t in range(self.frames)])}
 
 
 class FlowPairs(ProceduralSamples):
