@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import mean
 
-import numpy as np
 import torch
 
 from refine_motion.benchmarks.synthetic.domains import TARGETS
@@ -40,7 +39,8 @@ class Score:
         worst: the smallest change on a clip, in points.
         gain: of the chosen candidate, or of the one that was turned down, on the half that decides; estimated without
             truth, per cent.
-        candidates: of each by its name, the gain on the half that chooses, and its true delta_avg on half of the clips.
+        candidates: of each by its name, the gain on the half that chooses, and its true delta_avg on half of the clips;
+            empty where that was not asked for.
         seconds: of the whole.
     """
 
@@ -57,12 +57,14 @@ class Score:
 
     @property
     def ranking(self) -> float:
-        """Spearman's correlation between gain and true delta_avg over the candidates."""
+        """Spearman's correlation between gain and true delta_avg over the candidates; not a number without them."""
+        if not self.candidates:
+            return math.nan
         return rank_correlation({name: (gain, -delta) for name, (gain, delta) in self.candidates.items()})
 
 
-def measured(plan: TrackPlan, root: Path) -> Score:
-    """One demonstration in an empty folder."""
+def measured(plan: TrackPlan, root: Path, ranked: bool) -> Score:
+    """One demonstration in an empty folder; where ``ranked``, with the truth about every candidate."""
     result = run_track_demo(plan, root, lambda title, _: print(f"{plan.domain}, seed {plan.seed}: {title}", flush=True))
     before, after, still = result.mean
     gain = result.refined.outcome.gain
@@ -75,7 +77,7 @@ def measured(plan: TrackPlan, root: Path) -> Score:
         after,
         min(new - old for old, new, _ in result.scores.values()),
         None if gain is None else gain.percent()[0],
-        _candidates(plan, root),
+        _candidates(plan, root) if ranked else {},
         sum(result.seconds.values()),
     )
 
@@ -101,10 +103,14 @@ def table(scores: list[Score]) -> str:
         still, before, after = (mean(getattr(s, key) for s in part) for key in ("still", "before", "after"))
         lines.append(
             f"| {name} | {len(part)} | {still:.1f} | {before:.1f} | {after:.1f} | {after - before:+.2f} | "
-            f"{min(s.worst for s in part):+.2f} | {sum(s.decision == 'improved' for s in part)} | "
-            f"{np.nanmean([s.ranking for s in part]):.2f} |"
+            f"{min(s.worst for s in part):+.2f} | {sum(s.decision == 'improved' for s in part)} | {_ranking(part)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _ranking(part: list[Score]) -> str:
+    known = [score.ranking for score in part if not math.isnan(score.ranking)]
+    return f"{mean(known):.2f}" if known else ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -112,6 +118,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.ablation.track_domains", description=__doc__)
     parser.add_argument("--domains", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument(
+        "--ranked", nargs="*", type=int, default=[0], help="seeds of which every candidate is judged by truth"
+    )
     parser.add_argument("--minutes", type=float, default=14.0)
     parser.add_argument("--out", type=Path, default=Path("runs/ablation/track_domains"))
     chosen = parser.parse_args(arguments)
@@ -124,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
             if not note.is_file():
                 # Labels and checkpoints of an interrupted run are made anew with the clips.
                 shutil.rmtree(root, ignore_errors=True)
-                score = measured(TrackPlan(domain, seed, chosen.minutes), root)
+                score = measured(TrackPlan(domain, seed, chosen.minutes), root, seed in chosen.ranked)
                 with replacing(note) as partial:
                     partial.write_text(json.dumps(asdict(score), indent=1))
             scores.append(Score(**json.loads(note.read_text())))
