@@ -10,7 +10,7 @@ FULL   ?=
 DEMO_TASK ?= flow
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow real real-tracks real-tracks-refine bench ablation demo domains track-domains lint types clean help
+.PHONY: install test slow learn real real-tracks real-tracks-refine bench ablation demo domains track-domains lint types clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -29,6 +29,9 @@ test: install ## run the test suite (set REFINE_MOTION_SHARED for the tests on r
 
 slow: install ## the tests that take minutes: labelling and training killed at random moments and run again
 	$(BIN)/python -m pytest -m slow -s
+
+learn: install ## CorrFlow learns from three seeds to carry the mask of a made disc, better than leaving it where it was
+	$(BIN)/python -m pytest -m slow -s tests/slow/test_corrflow_learns.py
 
 real: install ## refine the real RAFT-small on real videos and print its error before and after (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }

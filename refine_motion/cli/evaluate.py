@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="refine-motion evaluate", description="Score a model against ground truth.")
     what = parser.add_subparsers(dest="what", required=True, metavar="{flow,tracks,masks,keypoints}")
     what.add_parser("tracks", help="tracked points on a benchmark, from a YAML file (configs/benchmarks/)")
-    what.add_parser("masks", help="a folder of predicted masks on DAVIS, from a YAML file")
-    what.add_parser("keypoints", help="a folder of predicted joints on JHMDB, from a YAML file")
+    what.add_parser("masks", help="predicted masks, or a model that carries them, on DAVIS, from a YAML file")
+    what.add_parser("keypoints", help="predicted joints, or a model that carries them, on JHMDB, from a YAML file")
     flow = what.add_parser(
         "flow",
         help="optical flow on frame pairs",

@@ -24,6 +24,8 @@ _CLI_MODULES = {"test": "benchmark_cli", "pretrain": "pretrain_cli"}
 OWN_COMMANDS = {
     "evaluate": "measure models or predictions by ground truth: evaluate flow, tracks, masks or keypoints",
     "track": "follow points through a video: a table, and the video with the tracks drawn over it",
+    "propagate": "carry the mask or the points of the first frame through a video: a mask for each frame, and a video",
+    "centroids": "fit the colours that CorrFlow learns by to videos (--model.centroids)",
     "export": "write weights as safetensors with our own, official or torchvision's parameter names",
     "sweep": "try settings of a W&B sweep file here, without an account: table and picture of the trials",
     "demo": "the main job from start to end on a made domain, judged by exact truth: table and page",

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from refine_motion.errors import ConfigError, VideoError
@@ -20,7 +18,7 @@ from refine_motion.types import Tracks
 from refine_motion.video.index import build_index
 from refine_motion.video.info import VideoInfo
 from refine_motion.video.reader import read_frames
-from refine_motion.video.stream import stream_frames
+from refine_motion.video.shown import shown_frames
 from refine_motion.video.writer import write_video
 from refine_motion.viz.tracks import draw_tracks, error_colours, start_colours
 
@@ -37,7 +35,7 @@ def open_single(video: str | Path) -> VideoInfo:
     """
     videos = build_index(str(video), strict=True, progress=False).videos
     if len(videos) != 1:
-        raise VideoError(f"{video}: {len(videos)} videos; one at a time can be tracked")
+        raise VideoError(f"{video}: {len(videos)} videos; one at a time can be followed")
     return videos[0]
 
 
@@ -94,7 +92,7 @@ def track_video(info: VideoInfo, points: Points, model: TrackModel, out: str | P
         )
     if min(info.width, info.height) < model.min_side:
         raise VideoError(f"{info.path}: {info.width}x{info.height}: a side is below {model.min_side} px")
-    tracks = model.follow(_shown(info, "tracking"), points.queries)
+    tracks = model.follow(shown_frames(info, "tracking"), points.queries)
     write_tracks(out, tracks, points)
     return tracks
 
@@ -115,7 +113,7 @@ def write_overlay(info: VideoInfo, tracks: Tracks, points: Points, path: str | P
     fixed = start_colours(points.queries[:, 1:])
 
     def drawn() -> Iterator[Tensor]:
-        for time, frame in enumerate(_shown(info, "drawing")):
+        for time, frame in enumerate(shown_frames(info, "drawing")):
             if colour == "error":
                 assert tracks.cycle_error is not None
                 yield draw_tracks(frame, tracks, time, error_colours(tracks.cycle_error[time], _WORST))
@@ -136,8 +134,3 @@ def summary(tracks: Tracks, points: Points) -> str:
         f"{len(points.names)} points through {len(tracks.xy)} frames: seen in {seen:.0%} of them, {last:.0%} at the "
         f"end; median confidence at the end {trust:.2f}"
     )
-
-
-def _shown(info: VideoInfo, what: str) -> Iterator[Tensor]:
-    with Progress(transient=True, console=Console(stderr=True)) as progress:
-        yield from progress.track(stream_frames(info), total=info.frames, description=what)

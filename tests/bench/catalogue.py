@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.bench import (
+    attention,
     bf16_epe,
     correlation,
     data_module,
@@ -28,6 +29,7 @@ MEASUREMENTS = {
     "correlation": Measurement(correlation.measure, 160),
     "long_video": Measurement(long_video.measure, 45),
     "tracks": Measurement(tracks.measure, 150, material=False),
+    "attention": Measurement(attention.measure, 60, material=False),
     "rendering": Measurement(rendering.measure, 40, material=False),
     "bf16_epe": Measurement(bf16_epe.measure, 5),
     "gpu": Measurement(gpu.measure, 60),

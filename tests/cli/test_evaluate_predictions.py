@@ -17,6 +17,8 @@ from refine_motion.benchmarks.keypoints.jhmdb import Jhmdb
 from refine_motion.cli import evaluate_keypoints, evaluate_masks
 from refine_motion.cli.main import main
 from refine_motion.errors import BenchmarkError
+from refine_motion.models.registry import build_model
+from refine_motion.models.weights import save_weights
 from refine_motion.video.palette import write_mask
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "benchmarks"
@@ -91,6 +93,62 @@ def test_keypoints_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert {(row["pck_0.1"], row["estimated"]) for row in rows} == {("100.0", "1.0")}
 
 
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    return save_weights(build_model("corrflow_small"), tmp_path_factory.mktemp("weights") / "corrflow.safetensors")
+
+
+def test_masks_of_a_model(davis: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    # It looks at its own place alone, so that nothing moves.
+    model = ["--model.weights", encoder, "--propagation.radius", 0, "--propagation.anchors", "[0]"]
+    assert main(words("davis2017", "--data.root", davis, *model, "--workdir", out)) == 0
+    told = (
+        "Carried from the first frame by corrflow_small: references t-1, 0; radius 0 cells of 4 px, top-k all, "
+        "temperature 1, soft labels, input rgb, compat fixed."
+    )
+    assert told in " ".join(capsys.readouterr().out.split())
+    content = json.loads((out / "table.json").read_text())
+    # The corners of a square of 10 px are rounded off by cells of 4 px.
+    assert content["mean"]["j_mean"] > 0.85
+    assert told in content["notes"]
+    assert told in (out / "table.md").read_text()
+
+
+def test_keypoints_of_a_model(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = 20.0 + 5 * torch.arange(30, dtype=torch.float64).view(1, 15, 2).repeat(2, 1, 1)
+    for number in range(2):
+        Image.fromarray(np.zeros((240, 320, 3), np.uint8)).save(tmp_path / f"{number}.png")
+
+    def clips(self: Jhmdb) -> Iterator[KeypointClip]:
+        yield KeypointClip("walk/one", [tmp_path / f"{number}.png" for number in range(2)], places)
+
+    monkeypatch.setattr(Jhmdb, "clips", clips)
+    given = ["--data.root", tmp_path, "--model.weights", encoder, "--propagation.radius", 0]
+    for name, side in (("own", []), ("published", ["--side", 320])):
+        assert main(words("jhmdb", *given, *side, "--workdir", tmp_path / name)) == 0
+    own, published = (json.loads((tmp_path / name / "table.json").read_text()) for name in ("own", "published"))
+    assert own["mean"]["pck_0.1"] == published["mean"]["pck_0.1"] == 100
+    assert "Carried from the first frame by corrflow_small" in own["notes"][-1]
+    assert "frames of 320 x 320" in published["notes"][-1]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--propagation.iters", "3"], "iters 3: 'corrflow_small' is an encoder"),
+        (["--propagation.previous", "[3]"], "the second frame has nothing to copy from"),
+        (["--propagation.compat", "old"], "compat"),
+    ],
+)
+def test_settings_of_a_model_that_cannot_be(
+    davis: Path, encoder: Path, capsys: pytest.CaptureFixture[str], args: list[str], message: str
+) -> None:
+    model = ["--data.root", str(davis), "--model.weights", str(encoder)]
+    assert message in refused(capsys, *words("davis2017"), *model, *args)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_configurations(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Any] = []
@@ -119,6 +177,9 @@ def test_wrong_input_is_refused_in_one_line(davis: Path, tmp_path: Path, capsys:
     assert "no folder given: pass that of Davis as --data.root" in refused(capsys, *words("davis2017"), *given)
     root = ["--data.root", str(davis)]
     assert "no predictions given: pass their folder as --predictions" in refused(capsys, *words("davis2017"), *root)
+    both = ["--model.weights", str(tmp_path / "w.pth")]
+    assert "predictions and a model are given" in refused(capsys, *words("davis2017"), *root, *given, *both)
+    assert "w.pth" in refused(capsys, *words("davis2017"), *root, *both)
     absent = ["--predictions", str(tmp_path / "absent")]
     assert "absent: no such folder" in refused(capsys, *words("davis2017"), *root, *absent)
     assert "ImageSets/2016/val.txt: cannot be read" in refused(capsys, *words("davis2016"), *root, *given)
