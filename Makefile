@@ -6,11 +6,13 @@ TORCH  ?= torch==2.13.0
 # Of `make real` and `make real-tracks-refine`.
 SEED   ?= 0
 FULL   ?=
+# Of `make real-propagate`: weights of a refined RAFT.
+REFINED ?=
 # Of `make demo`: flow or tracks.
 DEMO_TASK ?= flow
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow learn real real-tracks real-tracks-refine bench ablation demo domains track-domains lint types clean help
+.PHONY: install test slow learn real real-tracks real-tracks-refine real-propagate bench ablation demo domains track-domains lint types clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -44,6 +46,10 @@ real-tracks: install ## track a bear's joints by the real RAFT-small: table and 
 real-tracks-refine: install ## refine the real RAFT-small on the bear's frames without labels and track its joints before and after (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real-tracks-refine: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
 	REFINE_MOTION_SEED=$(SEED) $(BIN)/python -m pytest -m real_run -s tests/real/test_refine_tracks.py
+
+real-propagate: install ## masks of a bear and a swan carried from their first frame by all that can: table and videos in runs/real_propagate; REFINED=FILE adds a refined RAFT (needs REFINE_MOTION_SHARED)
+	@test -d "$$REFINE_MOTION_SHARED" || { echo "make real-propagate: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }
+	REFINE_MOTION_REFINED=$(REFINED) $(BIN)/python -m pytest -m real_run -s tests/real/test_propagate.py
 
 bench: install ## measure speed, memory and size against what they are compared with, into runs/bench (needs REFINE_MOTION_SHARED)
 	@test -d "$$REFINE_MOTION_SHARED" || { echo "make bench: set REFINE_MOTION_SHARED to the folder of real material"; exit 2; }

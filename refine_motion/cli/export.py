@@ -26,7 +26,7 @@ def main(args: list[str]) -> int:
         RefineMotionError: an error that the user can mend; the caller prints it.
     """
     options = _parser().parse_args(args)
-    print(_line(export_weights(options.checkpoint, options.out, options.keys, options.model)))
+    print(_line(export_weights(options.checkpoint, options.out, options.keys, options.model, options.half)))
     return 0
 
 
@@ -51,4 +51,5 @@ def _parser() -> argparse.ArgumentParser:
         help="names: ours, those of the official RAFT code (without its `module.`), or torchvision's (%(default)s)",
     )
     parser.add_argument("--model", help="architecture, e.g. raft_small; recognised from the weights when not given")
+    parser.add_argument("--half", action="store_true", help="in float16, half the size; the float32 model loads it")
     return parser

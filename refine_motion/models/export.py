@@ -12,6 +12,7 @@ from refine_motion.models.registry import build_model
 from refine_motion.models.weights import (
     check_stride,
     check_weights,
+    halved,
     locate_weights,
     read_facts,
     read_weights,
@@ -40,10 +41,13 @@ class Exported:
     tensors: int
 
 
-def export_weights(weights: str | Path, out: str | Path, keys: str = OWN, name: str | None = None) -> Exported:
+def export_weights(
+    weights: str | Path, out: str | Path, keys: str = OWN, name: str | None = None, half: bool = False
+) -> Exported:
     """Write the weights as safetensors, and read the file back strictly.
 
-    Types, shapes and values stay as they are. The header names the model and tells how the weights came about.
+    Types, shapes and values stay as they are, unless they are to be halved. The header names the model and tells how
+    the weights came about.
 
     Args:
         weights: anything that :func:`~refine_motion.models.weights.read_weights` opens.
@@ -51,10 +55,11 @@ def export_weights(weights: str | Path, out: str | Path, keys: str = OWN, name: 
         keys: ``own``; for RAFT also ``official``, as in the release of the authors, but without the ``module.`` of
             ``DataParallel``, or ``torchvision``.
         name: registered name of the architecture; None recognises our own ones.
+        half: write float16, half the size; it loads into the float32 model.
 
     Raises:
         ConfigError: ``out`` or ``keys`` cannot be.
-        WeightsError: the weights cannot be read or are of another architecture.
+        WeightsError: the weights cannot be read, are of another architecture, or beyond half precision.
     """
     out = Path(out)
     if out.suffix != ".safetensors":
@@ -70,6 +75,8 @@ def export_weights(weights: str | Path, out: str | Path, keys: str = OWN, name: 
     check_stride(model, source)
     if keys != OWN and not isinstance(model, Raft):
         raise ConfigError(f"{keys} key names are known for RAFT only; export {model.name!r} with {OWN} ones")
+    if half:
+        state = halved(state, source)
     named = state if keys == OWN else RAFT_NAMINGS[keys](state)
     facts = {**read_facts(source), "exported_from": source.name}
     write_state(named, out, {"model": model.name, "stride": model.stride, "keys": keys, "facts": facts})

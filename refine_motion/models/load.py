@@ -19,8 +19,9 @@ def load_model(name: str | None = None, weights: str | Path | None = None) -> Mo
     Args:
         name: a registered name; None recognises one of our own architectures from the weights file.
         weights: path of an official checkpoint, a torchvision one, or one of our own safetensors or Lightning files;
-            ``embedded`` or ``embedded_pips``, the small models of flow and of tracks that come with the package; or a
-            published name, e.g. ``raft_large_C_T_V1``, downloaded once (:mod:`refine_motion.models.published`).
+            ``embedded``, ``embedded_pips`` or ``embedded_corrflow``, the small models of flow, of tracks and of
+            features that come with the package; or a published name, e.g. ``raft_large_C_T_V1``, downloaded once
+            (:mod:`refine_motion.models.published`).
 
     Raises:
         ConfigError: the name is unknown or no weights are given.

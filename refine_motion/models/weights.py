@@ -1,7 +1,7 @@
 """Weight files: official checkpoints, torchvision's, our safetensors and Lightning checkpoints, by path or name.
 
-``embedded`` (optical flow) and ``embedded_pips`` (tracks) come with the package, trained by this project on procedural
-scenes; their model cards lie beside them."""
+``embedded`` (optical flow), ``embedded_pips`` (tracks) and ``embedded_corrflow`` (features that carry labels) come with
+the package, trained by this project on procedural scenes; their model cards lie beside them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ FORMAT_VERSION = 1
 # Names of the weights that come with the package, and their files.
 EMBEDDED = {
     name: Path(__file__).with_name("embedded") / f"{model}.safetensors"
-    for name, model in (("embedded", "raft_small"), ("embedded_pips", "pips_small"))
+    for name, model in (
+        ("embedded", "raft_small"),
+        ("embedded_pips", "pips_small"),
+        ("embedded_corrflow", "corrflow_small"),
+    )
 }
 # The longer before those they end with: the paper's own script saves a wrapper around DataParallel. Ours is the
 # student of a LightningModule.
@@ -220,6 +224,23 @@ def write_state(state: dict[str, Tensor], path: str | Path, header: dict[str, An
         # Not safetensors' own writer, whose files only their owner may read.
         partial.write_bytes(save(tensors, metadata={"refine_motion": text}))
     return path
+
+
+def halved(state: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
+    """Named tensors in float16; whole numbers stay as they are.
+
+    Args:
+        state: name to tensor.
+        path: of the file, for the message.
+
+    Raises:
+        WeightsError: a value is beyond half precision.
+    """
+    found = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    unfit = [key for key, value in found.items() if not torch.isfinite(value).all()]
+    if unfit:
+        raise WeightsError(f"{path}: {unfit[0]} is beyond half precision; keep these weights in full")
+    return found
 
 
 def read_facts(path: Path) -> dict[str, Any]:

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.loggers import CSVLogger
 
-from refine_motion.errors import ConfigError, WeightsError
+from refine_motion.errors import ConfigError
 from refine_motion.files import replacing
 from refine_motion.models.load import load_model
-from refine_motion.models.weights import write_state
+from refine_motion.models.weights import halved, write_state
 from refine_motion.pretrain import card as flow_card
 from refine_motion.pretrain import track_card
 from refine_motion.pretrain.card import CardSettings
@@ -182,10 +181,7 @@ def _card_of(module: PretrainModule) -> Any:
 
 
 def _save(module: PretrainModule, weights: Path, facts: dict[str, Any]) -> None:
-    state = {k: v.half() if v.is_floating_point() else v for k, v in module.model.state_dict().items()}
-    unfit = [key for key, value in state.items() if not torch.isfinite(value).all()]
-    if unfit:
-        raise WeightsError(f"{weights}: {unfit[0]} is beyond half precision; the last checkpoint has it in full")
+    state = halved(module.model.state_dict(), weights)
     write_state(state, weights, {"model": module.model.name, "stride": module.model.stride, "facts": facts})
 
 

@@ -141,3 +141,25 @@ def test_models_of_third_parties_keep_their_names(tmp_path: Path, monkeypatch: p
     assert header(done.path)["model"] == "other"
     with pytest.raises(ConfigError, match="RAFT only"):
         export_weights(tmp_path / "w.pth", tmp_path / "w2.safetensors", "official", name="other")
+
+
+def test_half_of_the_size(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = save_weights(build_model("corrflow_small"), tmp_path / "w.safetensors")
+    done = export_weights(whole, tmp_path / "half.safetensors", half=True)
+    assert done.path.stat().st_size < 0.55 * whole.stat().st_size
+    stored = load_file(done.path)
+    assert {value.dtype for value in stored.values()} == {torch.float16, torch.int64}
+    loaded = load_model(None, done.path).state_dict()
+    for key, value in read_weights(whole).items():
+        assert loaded[key].dtype == value.dtype
+        torch.testing.assert_close(loaded[key], value, atol=1e-4, rtol=1e-3)
+
+
+def test_what_half_precision_cannot_hold_is_refused(tmp_path: Path) -> None:
+    model = build_model("corrflow_small")
+    model.post_convolution.bias.data[3] = 1e6
+    whole = save_weights(model, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"w\.safetensors: post_convolution\.bias is beyond half precision"):
+        export_weights(whole, tmp_path / "half.safetensors", half=True)
+    assert not (tmp_path / "half.safetensors").exists()
