@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentParser, Namespace
 
 from refine_motion.benchmarks.score_table import ScoreTable
 from refine_motion.cli.start import command_line
 from refine_motion.errors import ConfigError
-from refine_motion.models.load import load_model
 from refine_motion.motion.propagate import Matcher
-from refine_motion.propagation.matchers import matcher_for
+from refine_motion.propagation.matchers import load_matcher
 from refine_motion.propagation.predictors import MaskPropagation, PointPropagation
 from refine_motion.propagation.settings import PropagationSettings
 
@@ -31,18 +29,6 @@ class Model:
 
     network: str | None = None
     weights: str | None = None
-
-    def matcher(self, settings: PropagationSettings) -> Matcher:
-        """What carries labels, on the GPU where there is one.
-
-        Raises:
-            ConfigError: the model carries no labels, or a setting has no part in it.
-            WeightsError: the weights are missing, unreadable or of another architecture.
-        """
-        model = load_model(self.network, self.weights)
-        if torch.cuda.is_available():
-            model.cuda()
-        return matcher_for(model, settings)
 
 
 def predictions_parser(
@@ -103,7 +89,7 @@ def run(
             f"{what}: pass their folder as --predictions, {other} the weights of a model as --model.weights"
         )
     if config.predictions is None:
-        carries = predictor(config.model.matcher(config.propagation), config)
+        carries = predictor(load_matcher(config.model.network, config.model.weights, config.propagation), config)
         table = evaluate(carries, config.data)
         table = replace(table, notes=(*table.notes, f"Carried from the first frame by {carries.about}."))
     else:

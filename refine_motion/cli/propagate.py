@@ -12,11 +12,10 @@ from torch import Tensor
 from refine_motion.corrflow.bottleneck import INPUTS
 from refine_motion.errors import ConfigError
 from refine_motion.labels.points_file import Points, read_points
-from refine_motion.models.load import load_model
 from refine_motion.models.track_base import check_queries
 from refine_motion.motion.propagate import Matcher
 from refine_motion.propagation.identity import IdentityMatcher
-from refine_motion.propagation.matchers import matcher_for
+from refine_motion.propagation.matchers import load_matcher
 from refine_motion.propagation.run import (
     mask_file,
     propagate_mask,
@@ -87,11 +86,7 @@ def _matcher(options: argparse.Namespace) -> Matcher:
         if options.weights or options.model or given:
             raise ConfigError("--baseline identity takes no model and no settings of one; leave them or it out")
         return IdentityMatcher()
-    settings = PropagationSettings(**given)
-    model = load_model(options.model, options.weights)
-    if torch.cuda.is_available():
-        model.cuda()
-    return matcher_for(model, settings)
+    return load_matcher(options.model, options.weights, PropagationSettings(**given))
 
 
 def _points(path: str, info: VideoInfo) -> Points:
