@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -20,6 +21,8 @@ from refine_motion.motion.local_attention import LocalAttention
 from refine_motion.training.checkpoint import PieceCheckpoint
 
 STEPS = 4
+FULL = "refine_motion.motion.full_attention.FullAttention"
+OFFICIAL = {"scaled": False, "one_hot_first": False, "exact_border": False}
 CONFIG = Path(__file__).parents[2] / "configs" / "corrflow"
 
 
@@ -173,11 +176,43 @@ def test_wrong_calls(args: list[str], told: str, capsys: pytest.CaptureFixture[s
     assert err.strip().count("\n") == 0
 
 
-def test_the_published_configuration_is_read(capsys: pytest.CaptureFixture[str]) -> None:
-    args = ["fit", "--config", str(CONFIG / "train.yaml"), "--print_config"]
+def settings_of(args: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What a command line is read as."""
     with pytest.raises(SystemExit) as ended:
-        main(args)
+        main(["fit", "--config", str(CONFIG / "train.yaml"), *args, "--print_config"])
     assert ended.value.code == 0
-    told = capsys.readouterr().out
-    assert "max_steps: 166667" in told
-    assert "LocalAttention" in told
+    read = yaml.safe_load(capsys.readouterr().out)
+    assert isinstance(read, dict)
+    return read
+
+
+def test_the_published_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    read = settings_of([], capsys)
+    model, data = read["model"], read["data"]
+    assert (read["trainer"]["max_steps"] + 1) * data["batch_size"] > 1_000_000
+    assert (data["frames"], data["fps"], data["size"], data["batch_size"]) == (3, 6.0, [256, 256], 6)
+    assert (model["network"], model["cycle_weight"], model["learning_rate"]) == ("corrflow", 0.1, 2e-4)
+    assert (model["first_truth"], model["last_truth"]) == (0.9, 0.6)
+    assert model["attention"]["init_args"]["radius"] == 6
+
+
+@pytest.mark.parametrize(
+    ("args", "path", "expected"),
+    [
+        (["--model.attention", "FullAttention"], ("attention", "class_path"), FULL),
+        (["--model.bottleneck.inputs", "lab"], ("bottleneck", "inputs"), "lab"),
+        (["--model.bottleneck.dropout_probability", "0"], ("bottleneck", "dropout_probability"), 0.0),
+        (["--model.cycle_weight", "0"], ("cycle_weight",), 0.0),
+        (["--model.first_truth", "1", "--model.last_truth", "1"], ("last_truth",), 1.0),
+        (["--model.attention.top_k", "10"], ("attention", "init_args", "top_k"), 10),
+        (["--config", str(CONFIG / "official.yaml")], ("attention", "init_args", "compat"), OFFICIAL),
+        (["--config", str(CONFIG / "official.yaml")], ("attention", "init_args", "radius"), 6),
+    ],
+)
+def test_parts_of_the_method_can_be_taken_away(
+    args: list[str], path: tuple[str, ...], expected: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = settings_of(args, capsys)["model"]
+    for key in path:
+        found = found[key]
+    assert found == expected
