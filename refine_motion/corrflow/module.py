@@ -141,8 +141,8 @@ class CorrFlowModule(PieceModule):
     def _losses(self, batch: dict[str, Any], truth: list[bool]) -> Losses:
         seen = batch["seen"]
         features = self.model.encode(seen.flatten(0, 1)).unflatten(0, seen.shape[:2])
-        with torch.autocast(seen.device.type, enabled=False):
-            return self.loss(features.float(), batch["ids"], truth)
+        # Under AMP the encoder and the products of features are in half precision, all else is float32 again.
+        return self.loss(features, batch["ids"], truth)
 
 
 def _plain(settings: Any) -> dict[str, Any]:

@@ -105,6 +105,20 @@ def test_the_frames_of_a_step_are_encoded_once(monkeypatch: pytest.MonkeyPatch) 
     assert seen == [6]
 
 
+def test_under_amp_the_loss_stays_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = module()
+    attached(one, monkeypatch)
+    made = one.on_after_batch_transfer(batch(), 0)
+    exact = one.training_step(made, 0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = one.training_step(made, 0)
+    assert mixed.dtype == torch.float32
+    assert mixed != exact
+    torch.testing.assert_close(mixed, exact, rtol=0.02, atol=0)
+    mixed.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in one.model.parameters())
+
+
 @pytest.mark.parametrize(("step", "probability"), [(0, 0.9), (50, 0.75), (100, 0.6)])
 def test_true_colours_are_carried_on_less_and_less(
     monkeypatch: pytest.MonkeyPatch, step: int, probability: float
