@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,6 +22,8 @@ class Evidence:
         gradient: image gradient magnitude at ``x``, grey levels per pixel (low where motion is ambiguous).
         spread: distance in pixels between the views of the teacher that ``f`` is the mean of; 0 where it had one view.
         boundary: 1 near a motion boundary, 0 elsewhere; see :func:`refine_motion.motion.boundary.near_boundary`.
+        embedding_error: distance in pixels from where an embedding finds the best match; see
+            :func:`refine_motion.motion.embedding.embedding_error`. None where no embedding was asked.
     """
 
     cycle_error: Tensor
@@ -29,14 +33,28 @@ class Evidence:
     gradient: Tensor
     spread: Tensor
     boundary: Tensor
+    embedding_error: Tensor | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Evidence:
+        """The same change of every field that there is."""
+        changed: dict[str, Any] = {n: None if values is None else change(values) for n, values in vars(self).items()}
+        return Evidence(**changed)
 
     def __getitem__(self, index: Tensor) -> Evidence:
         """Evidence of the entries that ``index`` (mask or positions) picks."""
-        return Evidence(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+        return self.map(lambda values: values[index])
+
+    def joined(self, other: Evidence) -> Evidence:
+        """These entries ``(N,)`` and then those of another, in the fields that both have."""
+        both: dict[str, Any] = {
+            name: None if mine is None or theirs is None else torch.cat((mine, theirs))
+            for (name, mine), theirs in zip(vars(self).items(), vars(other).values(), strict=True)
+        }
+        return Evidence(**both)
 
     def to(self, device: torch.device | str) -> Evidence:
         """The same evidence on another device."""
-        return Evidence(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        return self.map(lambda values: values.to(device))
 
 
 @dataclass(frozen=True)

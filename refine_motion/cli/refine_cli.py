@@ -19,7 +19,15 @@ from refine_motion.errors import ConfigError
 from refine_motion.labels.adaptive import AdaptiveCycle
 from refine_motion.labels.balance import Balance, MotionBalance
 from refine_motion.labels.densify import Densify
-from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed, SoftWeight, SpeedStratifiedCap, SpreadRule
+from refine_motion.labels.select import (
+    ColourRule,
+    CycleRule,
+    EmbeddingRule,
+    MinSpeed,
+    SoftWeight,
+    SpeedStratifiedCap,
+    SpreadRule,
+)
 from refine_motion.labels.summary import LabelSummary
 from refine_motion.labels.teacher import LabelSettings
 from refine_motion.labels.track_rules import AllFrames, LeastKnown, MinTrackSpeed, VisibilityAgreement
@@ -48,6 +56,7 @@ __all__ = [
     "CycleLoss",
     "CycleRule",
     "Densify",
+    "EmbeddingRule",
     "FlowFolder",
     "LeastKnown",
     "MinSpeed",

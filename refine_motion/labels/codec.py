@@ -10,6 +10,7 @@ backward   5    up to 2048 px, within 11 % of it and 4 px together (its rule mul
 colour     5    up to 91 grey levels, within 10 % of it and 1/4 level together; never across the paper's threshold
 gradient   3    up to 43 grey levels per pixel, within 38 % of it and 1/2 together
 spread     3    up to 8 px, within 35 % of it and 1/8 px together
+embedding  4    up to 23 px, within 9 % of it and 2 px together, never across 4 px; only where it was asked
 position   1-8  bit mask of the frame, deflated (8 bits where one scattered pixel in 25 is kept)
 ========== ==== =======================================================================
 
@@ -28,6 +29,7 @@ from functools import cached_property, partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from refine_motion.motion.dominant import affine_flow, fit_dominant_motion
@@ -36,6 +38,8 @@ from refine_motion.types import Evidence
 _MAX_FLOW_BITS = 6
 # What a stored label consists of.
 TENSORS = ("flow", "cycle", "evidence", "position")
+# And of those whose teacher asked an embedding.
+OPTIONAL = ("embedding",)
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,9 @@ COLOUR = LogQuantiser(2.0**-2, 2.0**-2 * ((1 + _PAPER_COLOUR / 2.0**-2) ** (31 /
 # Here 1, 4 and 16, where labels are sorted by texture, lie about half-way between levels.
 GRADIENT = LogQuantiser(2.0**-1, 43.0, 3)
 SPREAD = LogQuantiser(2.0**-3, 2.0**3, 3)
+# As for colour: half-way between levels 6 and 7 of 15 is where the rule cuts unless told otherwise.
+_RULE_EMBEDDING = 4.0
+EMBEDDING = LogQuantiser(2.0, 2.0 * ((1 + _RULE_EMBEDDING / 2.0) ** (15 / 6.5) - 1), 4)
 # Kinds that share a word, from its low bits up.
 _PACKED = (("backward_speed", BACKWARD), ("colour_error", COLOUR), ("gradient", GRADIENT), ("spread", SPREAD))
 
@@ -166,6 +173,24 @@ def unpack_evidence(packed: Tensor) -> dict[str, Tensor]:
         fields[name] = quantiser.decode((words >> used) & (2**quantiser.bits - 1))
         used += quantiser.bits
     return fields
+
+
+def pack_embedding(error: Tensor) -> Tensor:
+    """Embedding errors ``(N,)``, two to a byte, the first in the low bits: ``(ceil(N / 2),)`` uint8."""
+    levels = F.pad(EMBEDDING.encode(error), (0, len(error) % 2)).view(-1, 2)
+    return (levels[:, 0] | (levels[:, 1] << EMBEDDING.bits)).to(torch.uint8)
+
+
+def unpack_embedding(packed: Tensor, count: int) -> Tensor:
+    """The counterpart of :func:`pack_embedding`: ``(count,)`` float32.
+
+    Raises:
+        ValueError: they are not so many.
+    """
+    if len(packed) != -(-count // 2):
+        raise ValueError("flow and embedding errors differ in number")
+    low, high = packed & (2**EMBEDDING.bits - 1), packed >> EMBEDDING.bits
+    return EMBEDDING.decode(torch.stack((low, high), dim=1).flatten()[:count])
 
 
 def encode(label: FlowLabel) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -189,6 +214,8 @@ def encode(label: FlowLabel) -> tuple[dict[str, Tensor], dict[str, str]]:
         "cycle": cycle.to(torch.uint8),
         "evidence": pack_evidence(evidence),
     }
+    if evidence.embedding_error is not None:
+        tensors["embedding"] = pack_embedding(evidence.embedding_error)
     header = {
         "height": str(height),
         "width": str(width),
@@ -215,6 +242,7 @@ def decode(tensors: dict[str, Tensor], header: dict[str, str]) -> FlowLabel:
         cycle_error=CYCLE.decode(cycle & (2**CYCLE.bits - 1)),
         speed=torch.hypot(flow[:, 0], flow[:, 1]),
         boundary=(cycle >> CYCLE.bits).float(),
+        embedding_error=unpack_embedding(tensors["embedding"], len(flow)) if "embedding" in tensors else None,
         **unpack_evidence(tensors["evidence"]),
     )
     size = (int(header["height"]), int(header["width"]))

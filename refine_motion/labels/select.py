@@ -133,6 +133,36 @@ class SpreadRule(LabelFilter):
         return evidence.spread <= self.alpha * evidence.speed + self.beta
 
 
+class EmbeddingRule(LabelFilter):
+    """Best match of the embedding at most ``pixels`` from where the flow leads; see ``label.embedding``.
+
+    Args:
+        pixels: largest error that is kept. Stored errors are rounded, but never across the default.
+
+    Raises:
+        ConfigError: ``pixels`` is negative; or, when labels are read, they have no such evidence.
+    """
+
+    def __init__(self, pixels: float = 4.0):
+        if pixels < 0:
+            raise ConfigError(f"EmbeddingRule: pixels must not be negative, got {pixels}")
+        self.pixels = pixels
+
+    def keep(self, evidence: Evidence, generator: torch.Generator) -> Tensor:
+        """See :class:`LabelFilter`."""
+        if evidence.embedding_error is None:
+            raise self.no_evidence()
+        return evidence.embedding_error <= self.pixels
+
+    @staticmethod
+    def no_evidence() -> ConfigError:
+        """What to say where labels do not tell."""
+        return ConfigError(
+            "EmbeddingRule: label.embedding is not set, so labels do not tell: set it to weights of a CorrFlow encoder "
+            "(labels of flow alone can have it), or leave the rule out"
+        )
+
+
 class MinSpeed(LabelFilter):
     """Speed of at least ``pixels``.
 

@@ -46,6 +46,7 @@ class LabelStore(SafetensorStore[PairKey, FlowLabel]):
 
     schema = "3"
     tensors = codec.TENSORS
+    optional = codec.OPTIONAL
 
     def encode(self, label: FlowLabel) -> tuple[dict[str, Tensor], dict[str, str]]:
         """See :class:`SafetensorStore`."""

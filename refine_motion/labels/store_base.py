@@ -64,10 +64,12 @@ class SafetensorStore(Generic[Key, Kind]):
     Attributes:
         schema: version of what is stored and how.
         tensors: names of what a stored label consists of.
+        optional: names of what only some stored labels have.
     """
 
     schema: str
     tensors: tuple[str, ...]
+    optional: tuple[str, ...] = ()
 
     def __init__(self, root: str | Path, teacher: str, settings: dict[str, object] | None = None):
         self.root = Path(root)
@@ -124,7 +126,8 @@ class SafetensorStore(Generic[Key, Kind]):
                 problem = self._mismatch(key, header)
                 if problem is not None:
                     raise refusal(path, problem)
-                tensors = {name: file.get_tensor(name) for name in self.tensors}
+                more = [name for name in self.optional if f"crc32 {name}" in header]
+                tensors = {name: file.get_tensor(name) for name in (*self.tensors, *more)}
             for name, tensor in tensors.items():
                 if header[f"crc32 {name}"] != _crc32(tensor):
                     raise ValueError(f"{name} has another checksum")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from refine_motion.errors import ConfigError
 from refine_motion.labels.blend import blend, doubts
 from refine_motion.labels.codec import FlowLabel
+from refine_motion.labels.embedding import WindowEmbedding, load_encoder
 from refine_motion.labels.fingerprint import fingerprint
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.views import Look, View, parse_view
@@ -44,6 +45,8 @@ class LabelSettings:
         max_pixels: of an enlarged frame; larger ones are looked at in overlapping tiles.
         threads_per_process: CPU threads of each labelling process; None leaves what torch has chosen. With a number,
             one process and several give the same bytes on one machine, since sums are split alike.
+        embedding: path or name of the weights of a CorrFlow encoder, which is asked for a second opinion on every
+            label, see :func:`refine_motion.motion.embedding.embedding_error`; None asks none.
     """
 
     iters: int = 32
@@ -55,6 +58,7 @@ class LabelSettings:
     probe: tuple[str, ...] = ()
     max_pixels: int = 4_000_000
     threads_per_process: int | None = None
+    embedding: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work.
@@ -89,6 +93,10 @@ class FlowTeacher:
     Args:
         model: the model; it is put into eval mode and its parameters are frozen.
         settings: how labels are made.
+
+    Raises:
+        ConfigError: the embedding is no encoder of CorrFlow.
+        WeightsError: its weights cannot be read.
     """
 
     def __init__(self, model: FlowModel, settings: LabelSettings):
@@ -96,9 +104,15 @@ class FlowTeacher:
         self.models: list[nn.Module] = [self.model]
         self.settings = settings
         self.facts: dict[str, object] = {"model": model.name, **asdict(settings)}
+        # Labels without it are those of before there was one; with it, they depend on its weights and not their place.
+        del self.facts["embedding"]
+        self.encoder = None if settings.embedding is None else load_encoder(settings.embedding)
+        if self.encoder is not None:
+            self.models.append(self.encoder)
+            self.facts["embedding"] = self.encoder.name
         if settings.precision != "32":
             self.facts["correlation_dtype"] = model.options.correlation_dtype
-        self.fingerprint = fingerprint(self.facts, model)
+        self.fingerprint = fingerprint(self.facts, *self.models)
 
     def store(self, root: str | Path) -> LabelStore:
         """Where its labels are."""
@@ -132,10 +146,13 @@ class FlowTeacher:
         """
         labels = []
         seen = self._see(frames, pairs, self.settings.views if views is None else views)
+        embedding = None if self.encoder is None else WindowEmbedding(self.encoder, frames)
         for (a, b), seed, looks in zip(pairs, seeds, seen, strict=True):
             # Evidence is gathered at the frames' own size, where the label is used.
             found = blend(frames[[a]], frames[[b]], [(forward, backward) for forward, backward, _ in looks])
             evidence, inside = flow_evidence(found.forward, found.backward, frames[[a]], frames[[b]], found.spread)
+            if embedding is not None:
+                evidence = replace(evidence, embedding_error=embedding.error(found.forward, a, b))
             taken = " + ".join(str(view) for *_, view in looks)
             labels.append(self._sparse(found.forward[0], evidence, inside[0], seed, taken))
         return labels
@@ -189,6 +206,6 @@ class FlowTeacher:
             generator = torch.Generator().manual_seed(seed)
             chosen = torch.randperm(len(index), generator=generator)[: settings.max_per_pair]
             index = index[chosen].sort().values
-        flat = Evidence(**{name: values.flatten() for name, values in vars(evidence).items()}).to("cpu")[index]
+        flat = evidence.map(torch.flatten).to("cpu")[index]
         size = (flow.shape[1], flow.shape[2])
         return FlowLabel(size, index, flow.flatten(1).T.cpu()[index], flat, views=views)

@@ -281,15 +281,12 @@ def _inside(places: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _joined(first: TrackLabel, second: TrackLabel) -> TrackLabel:
-    evidence = {
-        name: torch.cat((value, getattr(second.evidence, name))) for name, value in vars(first.evidence).items()
-    }
     return TrackLabel(
         first.size,
         torch.cat((first.places, second.places), dim=1),
         torch.cat((first.seen, second.seen), dim=1),
         torch.cat((first.seen_back, second.seen_back), dim=1),
-        Evidence(**evidence),
+        first.evidence.joined(second.evidence),
         first.dominant,
         first.views,
     )

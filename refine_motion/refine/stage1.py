@@ -17,7 +17,7 @@ from refine_motion.labels.generate import LabelModule, LabelWriter, PairLabelMod
 from refine_motion.labels.opened import note_videos
 from refine_motion.labels.probe import noted_probe, plan_probe, probe_table
 from refine_motion.labels.probe_run import ProbedFrames, ProbeModule
-from refine_motion.labels.select import LabelRule
+from refine_motion.labels.select import EmbeddingRule, LabelRule
 from refine_motion.labels.store import LabelStore
 from refine_motion.labels.store_base import SafetensorStore
 from refine_motion.labels.summary import LabelSummary, summarise
@@ -51,6 +51,7 @@ def label_videos(
     data.store = store
     data.min_side = teacher.min_side
     _check_ceiling(data.filters, teacher.settings.ceiling)
+    _check_embedding(data.filters, teacher)
     if trainer.is_global_zero:
         data.prepare_data()
     trainer.strategy.barrier()
@@ -174,3 +175,11 @@ def _check_ceiling(rules: Sequence[LabelRule], ceiling: float) -> None:
                 f"{type(rule).__name__} keeps labels up to {rule.looseness:g} times the paper's cycle rule, but only "
                 f"{ceiling:g} times is stored: set label.ceiling to {rule.looseness:g}"
             )
+
+
+def _check_embedding(rules: Sequence[LabelRule], teacher: FlowTeacher | TrackTeacher) -> None:
+    """Refuse, before anything is labelled, a rule about evidence that labels will not have."""
+    if not (isinstance(teacher, FlowTeacher) and teacher.encoder is not None):
+        for rule in rules:
+            if isinstance(rule, EmbeddingRule):
+                raise rule.no_evidence()

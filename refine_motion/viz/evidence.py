@@ -13,8 +13,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from torch import Tensor
 
-from refine_motion.labels.codec import COLOUR, GRADIENT, FlowLabel, LogQuantiser
-from refine_motion.labels.select import SPEED_EDGES, ColourRule, CycleRule, LabelRule, MinSpeed, cycle_ratio, select
+from refine_motion.labels.codec import COLOUR, EMBEDDING, GRADIENT, FlowLabel, LogQuantiser
+from refine_motion.labels.select import (
+    SPEED_EDGES,
+    ColourRule,
+    CycleRule,
+    EmbeddingRule,
+    LabelRule,
+    MinSpeed,
+    cycle_ratio,
+    select,
+)
 from refine_motion.labels.yields import YieldCurve
 from refine_motion.types import Evidence
 from refine_motion.viz.notebook import DROPPED, KEPT, NotebookFigure
@@ -24,12 +33,16 @@ _PLAIN = FuncFormatter(lambda value, _: f"{value:.2g}")
 
 @dataclass(frozen=True)
 class _Kind:
-    """One kind of evidence: the title of its axis, its values, its bins, and the threshold of a rule about it."""
+    """One kind of evidence: the title of its axis, its values, its bins, and the threshold of a rule about it.
+
+    One that not all labels have, ``always`` false, has no values where they have none.
+    """
 
     title: str
-    values: Callable[[Evidence], Tensor]
+    values: Callable[[Evidence], Tensor | None]
     edges: np.ndarray
     threshold: Callable[[LabelRule], float | None] = lambda rule: None
+    always: bool = True
 
 
 def _between_levels(quantiser: LogQuantiser) -> np.ndarray:
@@ -60,11 +73,18 @@ _KINDS = (
         lambda rule: rule.pixels if isinstance(rule, MinSpeed) else None,
     ),
     _Kind("image gradient, grey levels per px", lambda evidence: evidence.gradient, _between_levels(GRADIENT)),
+    _Kind(
+        "embedding error, px",
+        lambda evidence: evidence.embedding_error,
+        _between_levels(EMBEDDING),
+        lambda rule: rule.pixels if isinstance(rule, EmbeddingRule) else None,
+        always=False,
+    ),
 )
 
 
 def draw_evidence(labels: Iterable[FlowLabel], filters: Sequence[LabelRule]) -> NotebookFigure:
-    """A histogram of each kind of evidence over all stored pixels, dropped ones stacked on kept ones.
+    """A histogram of each kind of evidence that labels have, over all stored pixels, dropped ones on kept ones.
 
     Args:
         labels: labels to count; values beyond an axis count in its outermost bin.
@@ -75,12 +95,17 @@ def draw_evidence(labels: Iterable[FlowLabel], filters: Sequence[LabelRule]) -> 
     for label in labels:
         kept = select(filters, label, seed=0) > 0
         for count, kind in zip(counts, _KINDS, strict=True):
-            values = kind.values(label.evidence).double().clamp(kind.edges[0], kind.edges[-1])
+            values = kind.values(label.evidence)
+            if values is None:
+                continue
+            values = values.double().clamp(kind.edges[0], kind.edges[-1])
             for row, part in zip(count, (kept, ~kept), strict=True):
                 row += np.histogram(values[part].numpy(), kind.edges)[0]
-    figure = NotebookFigure(11, 5.4)
-    for axes, count, kind in zip(figure.subplots(2, 2).flat, counts, _KINDS, strict=True):
-        _draw_histogram(axes, 100 * count / max(count.sum(), 1), kind, filters)
+    shown = [(count, kind) for count, kind in zip(counts, _KINDS, strict=True) if kind.always or count.any()]
+    rows = -(-len(shown) // 2)
+    figure = NotebookFigure(11, 2.7 * rows)
+    for place, (count, kind) in enumerate(shown, start=1):
+        _draw_histogram(figure.add_subplot(rows, 2, place), 100 * count / max(count.sum(), 1), kind, filters)
     return figure
 
 

@@ -12,6 +12,9 @@ from refine_motion.motion.dominant import affine_flow
 from refine_motion.motion.grid import pixel_grid
 from refine_motion.types import Evidence
 
+# What all labels have.
+EVIDENCE = tuple(name for name in Evidence.__dataclass_fields__ if name != "embedding_error")
+
 
 def made_label(
     flow: torch.Tensor,
@@ -31,7 +34,7 @@ def made_label(
     """
     count = len(flow)
     speed = torch.hypot(flow[:, 0], flow[:, 1])
-    fields = dict.fromkeys(Evidence.__dataclass_fields__, torch.zeros(count))
+    fields = dict.fromkeys(EVIDENCE, torch.zeros(count))
     fields |= {"speed": speed, "backward_speed": speed, "cycle_error": ratio * (0.002 * 2 * speed + 0.1)}
     index = torch.arange(count) if index is None else index
     return FlowLabel(size or (1, max(count, 1)), index, flow, Evidence(**(fields | evidence)))

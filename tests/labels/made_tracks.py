@@ -13,6 +13,7 @@ from refine_motion.models.track_base import TrackModel
 from refine_motion.motion.grid import pixel_grid
 from refine_motion.motion.on_demand import TargetPyramid
 from refine_motion.types import Evidence, Tracks
+from tests.labels.made import EVIDENCE
 
 # What the models below are told, of points by their places in frame 0: places at a time, and whether they are seen.
 Move = Callable[[Tensor, int], Tensor]
@@ -39,7 +40,7 @@ def made_tracks(
     """
     ones = torch.ones(places.shape[:2], dtype=torch.bool)
     speed = mean_step(places)
-    fields = dict.fromkeys(Evidence.__dataclass_fields__, torch.zeros(places.shape[1]))
+    fields = dict.fromkeys(EVIDENCE, torch.zeros(places.shape[1]))
     fields |= {"speed": speed, "backward_speed": speed} | evidence
     return TrackLabel(
         size,

@@ -65,7 +65,7 @@ def test_paper_filters_equal_the_corrected_reference_mask(reference: Path) -> No
     # Zero outside means mid grey to the reference, whose images are x / 255 - 0.5.
     a, c = (torch.from_numpy(z[k]).permute(2, 0, 1)[None].float() - 127.5 for k in ("image0", "image1"))
     found, _ = flow_evidence(f, b, a, c)
-    flat = {name: getattr(found, name).flatten() for name in found.__dataclass_fields__}
+    flat = vars(found.map(torch.flatten))
     label = made_label(f[0].flatten(1).T, size=(64, 96), **flat)
     mask = (select(list(paper_filters().values()), label, 0) > 0).view(64, 96)
     unsure = (np.abs(z["diff_fw"] - z["threshold"]) < 1e-5) | (np.abs(z["color_diff_corrected"] - 0.005) < 1e-6)

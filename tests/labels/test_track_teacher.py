@@ -129,7 +129,8 @@ def test_dense_places_lie_around_verified_ones_and_half_of_them_around_moving_on
     # The motion that most share is that of the seeds, and what the rest is judged by.
     assert label.dominant.abs().max() < 1e-3
     torch.testing.assert_close(label.relative[count:][:30], torch.tensor([[0.0, 7.0]] * 30), atol=1e-2, rtol=0)
-    for part in (label.seen, label.seen_back, label.places[..., 0], *(v[None] for v in vars(label.evidence).values())):
+    evidence = [values[None] for values in vars(label.evidence).values() if values is not None]
+    for part in (label.seen, label.seen_back, label.places[..., 0], *evidence):
         assert part.shape[1] == count + 60
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from refine_motion.labels.codec import COLOUR, CYCLE, GRADIENT, FlowLabel
-from refine_motion.labels.select import ColourRule, CycleRule, MinSpeed
+from refine_motion.labels.codec import COLOUR, CYCLE, EMBEDDING, GRADIENT, FlowLabel
+from refine_motion.labels.select import ColourRule, CycleRule, EmbeddingRule, MinSpeed
 from refine_motion.labels.yields import YieldCurve, yield_curve
 from refine_motion.viz.evidence import draw_evidence, draw_yield
 from tests.labels.made import moving_right
@@ -58,3 +60,16 @@ def test_yield_shows_share_and_balance() -> None:
     assert len(right.collections) == 6
     assert [text.get_text() for text in right.get_legend().get_texts()][::5] == ["over 40 px", "0 to 1 px"]
     assert left.get_xlim() == right.get_xlim() == pytest.approx((0.25, 4.0))
+
+
+def test_the_embeddings_opinion_is_drawn_where_labels_have_one() -> None:
+    errors = EMBEDDING.decode(torch.randint(0, 16, (4000,), generator=torch.Generator().manual_seed(0)))
+    label = label_of()
+    told = replace(label, evidence=replace(label.evidence, embedding_error=errors))
+    figure = draw_evidence([told], [EmbeddingRule(6.0)])
+    assert len(figure.axes) == 5
+    lower, upper = (patch.get_data() for patch in figure.axes[4].patches)
+    assert lower.values.sum() == pytest.approx(100 * (errors <= 6).float().mean().item(), rel=1e-5)
+    assert upper.values.sum() == pytest.approx(100)
+    assert figure.axes[4].lines[0].get_xdata()[0] == 6
+    assert len(draw_evidence([label], []).axes) == 4
