@@ -118,7 +118,7 @@ class FlowPairs(ProceduralSamples):
         return {"image_a": scene.render(0), "image_b": scene.render(1), "flow": flow, "valid": visible[None]}
 
 
-class TrackClips(ProceduralSamples):
+class TrackClips(Clips):
     """Clips with exact tracks; see :class:`ProceduralSamples`.
 
     Args:
@@ -146,8 +146,8 @@ class TrackClips(ProceduralSamples):
         domain: str = "source",
         device: torch.device | str = "cpu",
     ) -> None:
-        super().__init__(length, size, max_speed, seed, domain, device)
-        self.frames, self.points = frames, points
+        super().__init__(length, size, frames, max_speed, seed, domain, device)
+        self.points = points
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """One clip.
