@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from refine_motion.corrflow.lab import rgb_to_lab
 from refine_motion.errors import ConfigError
+from refine_motion.kmeans import kmeans
 
 # (a, b) of the 16 centroids that were published with the code: k-means of pixels of Kinetics.
 PUBLISHED_CENTROIDS: tuple[tuple[float, float], ...] = (
@@ -71,9 +71,9 @@ def quantise(frames: Tensor, centroids: Tensor) -> Tensor:
 
 
 def fit_centroids(ab: Tensor, count: int = 16, seed: int = 0, iterations: int = 100) -> Tensor:
-    """Centroids of one's own colours: k-means (Lloyd) from a k-means++ start (Arthur and Vassilvitskii, SODA 2007).
+    """Centroids of one's own colours: k-means, see :func:`refine_motion.kmeans.kmeans`.
 
-    Computed on the CPU in double precision, so that the same pixels give the same centroids.
+    The same pixels give the same centroids.
 
     Args:
         ab: ``(N, 2)`` pixels.
@@ -87,40 +87,10 @@ def fit_centroids(ab: Tensor, count: int = 16, seed: int = 0, iterations: int = 
     Raises:
         ConfigError: there are fewer different colours than centroids.
     """
-    pixels = ab.detach().cpu().double()
-    different = len(pixels.unique(dim=0))
+    different = len(ab.unique(dim=0))
     if different < count:
         raise ConfigError(
             f"the pixels show {different} different colours, and {count} centroids need as many; give videos in "
             "colour, or use the published centroids"
         )
-    centroids = _spread_out(pixels, count, torch.Generator().manual_seed(seed))
-    for _ in range(iterations):
-        # Not by matrix products, whose rounding depends on the number of threads.
-        apart = torch.cdist(pixels, centroids, compute_mode="donot_use_mm_for_euclid_dist")
-        distance, nearest = apart.min(dim=1)
-        members = torch.bincount(nearest, minlength=count)
-        sums = torch.stack([torch.bincount(nearest, weights=values, minlength=count) for values in pixels.T], dim=1)
-        moved = sums / members[:, None].clamp(min=1)
-        empty = (members == 0).nonzero().flatten()
-        if len(empty):
-            # A centroid that lost all of its pixels takes one of those that are worst off.
-            moved[empty] = pixels[distance.argsort(descending=True, stable=True)[: len(empty)]]
-        if torch.equal(moved, centroids):
-            break
-        centroids = moved
-    return centroids.float()
-
-
-def _spread_out(pixels: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Some of the pixels, each drawn in proportion to its squared distance from those drawn before."""
-    chosen = pixels[torch.randint(len(pixels), (1,), generator=generator)]
-    distance = (pixels - chosen).square().sum(dim=1)
-    while len(chosen) < count:
-        # By the cumulative sum: torch.multinomial takes no more than 2^24 candidates.
-        reached = distance.cumsum(0)
-        mark = torch.rand(1, generator=generator, dtype=torch.float64) * reached[-1]
-        drawn = pixels[torch.searchsorted(reached, mark, right=True).clamp(max=len(pixels) - 1)]
-        chosen = torch.cat((chosen, drawn))
-        distance = torch.minimum(distance, (pixels - drawn).square().sum(dim=1))
-    return chosen
+    return kmeans(ab, count, seed, iterations=iterations).float()

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from refine_motion.errors import WeightsError
 from refine_motion.files import replacing
@@ -121,7 +121,7 @@ def recognise(state: dict[str, Tensor], path: str | Path) -> str:
         # Without memory for its values: names and shapes are all that is asked for.
         with torch.device("meta"):
             model = build_model(name)
-        if not _difference(model, state):
+        if not first_difference(model, state):
             return name
         other = _other_window(model, state)
         # Where what is done to each frame has the same size, the number of frames is what differs.
@@ -137,7 +137,7 @@ def check_weights(model: MotionModel, state: dict[str, Tensor], path: str | Path
     Raises:
         WeightsError: names or shapes differ; the message says which model the file belongs to where one fits.
     """
-    difference = _difference(model, state)
+    difference = first_difference(model, state)
     if difference:
         try:
             advice = f"they are of {recognise(state, path)!r}, so ask for that model"
@@ -185,7 +185,7 @@ def _other_window(model: MotionModel, state: dict[str, Tensor]) -> str:
     )
 
 
-def _difference(model: MotionModel, state: dict[str, Tensor]) -> str:
+def first_difference(model: nn.Module, state: dict[str, Tensor]) -> str:
     """The first name or shape in which the state differs from what the model wants; empty when it fits."""
     own = model.state_dict()
     for key in sorted({*own, *state}):

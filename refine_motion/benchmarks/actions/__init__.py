@@ -1,0 +1,1 @@
+"""Collections of videos of actions in their official layouts."""
