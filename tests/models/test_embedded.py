@@ -77,7 +77,7 @@ def test_the_command_line_takes_the_name(
 def test_the_name_is_among_those_that_an_error_lists() -> None:
     with pytest.raises(ConfigError, match="'embedded'"):
         load_model("raft_small")
-    with pytest.raises(WeightsError, match="or one of embedded, embedded_pips, raft_large"):
+    with pytest.raises(WeightsError, match="or one of embedded, embedded_pips, embedded_corrflow, raft_large"):
         load_model("raft_small", "embeded")
 
 
@@ -86,6 +86,7 @@ def test_the_name_is_among_those_that_an_error_lists() -> None:
     [
         ("embedded", "raft_small", 3e6, "MODEL_CARD.md"),
         ("embedded_pips", "pips_small", 9e6, "PIPS_SMALL_CARD.md"),
+        ("embedded_corrflow", "corrflow_small", 6e6, "CORRFLOW_SMALL_CARD.md"),
     ],
 )
 def test_the_package_has_them(name: str, model: str, most: float, card: str) -> None:
