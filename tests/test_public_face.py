@@ -10,7 +10,7 @@ import pytest
     "first",
     [
         "",
-        "import refine_motion.refine.losses",
+        pytest.param("import refine_motion.refine.losses", marks=pytest.mark.slow),
         pytest.param("from refine_motion.refine.api import refine", marks=pytest.mark.slow),
         pytest.param("rm.refine", marks=pytest.mark.slow),
     ],

@@ -63,6 +63,7 @@ class TestEveryWay:
         assert torch.equal(torch.cat([part.confidence for part in parts]), whole.confidence)
 
 
+@pytest.mark.slow
 def test_any_number_of_threads() -> None:
     """In processes of their own, since a library reads its number of threads when it is loaded."""
     code = (

@@ -98,7 +98,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Watch, Pretra
 
 
 @pytest.mark.parametrize(
-    ("stop_after", "hard", "resumed_at"), [(3, True, 2), (5, True, 4), (3, False, 3), (4, False, 4)]
+    ("stop_after", "hard", "resumed_at"),
+    [(3, True, 2), pytest.param(5, True, 4, marks=pytest.mark.slow), (3, False, 3), (4, False, 4)],
 )
 def test_an_interrupted_run_ends_as_if_it_had_not_been(
     whole: tuple[Path, Watch, PretrainResult],

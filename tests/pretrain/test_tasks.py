@@ -58,6 +58,7 @@ def test_without_iterations_features_alone_learn(tiny: Pips, batch: dict[str, Te
     assert tiny.delta_block.to_delta[0].weight.grad is None
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_one_clip_beats_standing_still(tiny: Pips, batch: dict[str, Tensor]) -> None:
     """The whole path learns: places that are far off at first are found."""
     task = TrackTask(tiny)

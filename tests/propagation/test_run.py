@@ -129,6 +129,8 @@ class TestARealClip:
         frames = [read_picture(folder / "frames" / f"{number:05d}.jpg") for number in range(3)]
         return frames, [read_mask(folder / "masks" / f"{number:05d}.png") for number in range(3)]
 
+    # `make real-propagate` looks at all frames.
+    @pytest.mark.slow
     def test_embedded_flow_is_better_than_nothing(self, real_data: Path) -> None:
         frames, truth = self.masks(real_data)
         flow = matcher_for(load_model(weights="embedded"), PropagationSettings(iters=4))

@@ -106,7 +106,7 @@ BY_EPOCHS = {"max_epochs": 4, "check_val_every_n_epoch": 1, "val_check_interval"
     [
         (5, {}),
         (3, {"max_steps": 4, "accumulate_grad_batches": 2}),
-        (7, {"checkpoint": EVERY_EPOCH, **BY_EPOCHS}),
+        pytest.param(7, {"checkpoint": EVERY_EPOCH, **BY_EPOCHS}, marks=pytest.mark.slow),
         pytest.param(6, {}, marks=pytest.mark.slow),
         pytest.param(8, {}, marks=pytest.mark.slow),
         pytest.param(5, {"max_epochs": 3}, marks=pytest.mark.slow),

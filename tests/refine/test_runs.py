@@ -40,6 +40,7 @@ def two_videos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_second_round_has_the_first_ones_result_as_teacher(two_videos: Path, untrained: Path, tmp_path: Path) -> None:
     result = rm.refine(two_videos, None, untrained, tmp_path / "run", rounds=2, **OPTIONS)
     first = tmp_path / "run" / "round_1" / "refined.safetensors"
