@@ -67,7 +67,7 @@ def write_clip(
         scene = scene.clean()
     clip = clip_name(name, seed)
     video = Path(folder) / "videos" / f"{clip}.mp4"
-    with _one_thread():
+    with one_thread():
         write_video(video, (scene.render(t) for t in range(frames)), fps, domain(name).crf)
         if not pairs:
             return video
@@ -90,7 +90,7 @@ def clip_name(name: str, seed: int) -> str:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Threads save little on frames this small, and waiting for each other on busy cores cost 10 times the work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
