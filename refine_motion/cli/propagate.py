@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     encoder.add_argument(
         "--memory",
         choices=list(MEMORIES),
-        help="frames to copy from: the one before; that and the first; or 0, 5, t-1, t-3 and t-5 (previous)",
+        help="frames to copy from: the one before; that and the first; or 0, 5, t-1, t-3 and t-5 (mast)",
     )
     encoder.add_argument("--hard", action="store_true", help="one label for each pixel, decided in every frame")
     encoder.add_argument("--inputs", choices=INPUTS, help=f"what it was trained to see ({default.inputs})")

@@ -10,7 +10,9 @@ from refine_motion.errors import ConfigError
 from refine_motion.motion.compat import FIXED, OFFICIAL
 from refine_motion.motion.local_attention import LocalAttention
 
-# Names of usual references: ``previous`` frames and ``anchors``. The first is CorrFlow's own, the last that of MAST.
+# Names of usual references: ``previous`` frames and ``anchors``. The first is CorrFlow's own, the last that
+# of MAST and the default: with the frame before alone, what comes into view behind an object is taken for it, and stays
+# so (`make real-propagate`).
 MEMORIES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "previous": ((1,), ()),
     "long-term": ((1,), (0,)),
@@ -31,8 +33,8 @@ class PropagationSettings:
             frame (CRW) or looks further away in old ones (MAST).
         top_k: of an encoder: only so many candidates of a cell count, over all references; None for all.
         temperature: of an encoder: similarities are divided by it.
-        previous: of an encoder: references by their distance in time.
-        anchors: of an encoder: references by their number, kept for the whole video.
+        previous: of an encoder: references by their distance in time; CorrFlow's own code has the frame before alone.
+        anchors: of an encoder: references by their number, kept for the whole video; CorrFlow's own code has none.
         soft: of an encoder: label maps are carried as they are, on cells. False takes the one label of each pixel in
             every frame before it goes on, as CorrFlow's own code does; labels come to cells and back every time. For
             masks alone.
@@ -47,8 +49,8 @@ class PropagationSettings:
     radius: int = 6
     top_k: int | None = None
     temperature: float = 1.0
-    previous: tuple[int, ...] = (1,)
-    anchors: tuple[int, ...] = ()
+    previous: tuple[int, ...] = (1, 3, 5)
+    anchors: tuple[int, ...] = (0, 5)
     soft: bool = True
     compat: Literal["fixed", "official"] = "fixed"
     inputs: str = "rgb"

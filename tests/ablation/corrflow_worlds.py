@@ -26,6 +26,7 @@ from refine_motion.motion.propagate import Matcher
 from refine_motion.propagation.identity import IdentityMatcher
 from refine_motion.propagation.matchers import matcher_for
 from refine_motion.propagation.predictors import MaskPropagation
+from refine_motion.propagation.settings import MEMORIES, PropagationSettings
 from refine_motion.video.palette import write_mask
 
 # Scenes from here on are in no training.
@@ -61,11 +62,13 @@ def scores(benchmark: Davis, weights: str) -> dict[str, float]:
         return 100 * evaluate_masks(MaskPropagation(matcher), benchmark, progress=False).mean.scores["jf"]
 
     model = load_model(None, weights)
+    previous, anchors = MEMORIES["previous"]
     return {
         "kept still": jf(IdentityMatcher()),
         "RAFT-small, packaged": jf(matcher_for(load_model(None, "embedded"))),
         "CorrFlow, untrained": mean(jf(untrained(model.name, seed)) for seed in _UNTRAINED),
         "CorrFlow": jf(matcher_for(model)),
+        "CorrFlow, frame before alone": jf(matcher_for(model, PropagationSettings(previous=previous, anchors=anchors))),
     }
 
 

@@ -102,10 +102,10 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_masks_of_a_model(davis: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     # It looks at its own place alone, so that nothing moves.
-    model = ["--model.weights", encoder, "--propagation.radius", 0, "--propagation.anchors", "[0]"]
+    model = ["--model.weights", encoder, "--propagation.radius", 0, "--propagation.previous", "[1]"]
     assert main(words("davis2017", "--data.root", davis, *model, "--workdir", out)) == 0
     told = (
-        "Carried from the first frame by corrflow_small: references t-1, 0; radius 0 cells of 4 px, top-k all, "
+        "Carried from the first frame by corrflow_small: references t-1, 0, 5; radius 0 cells of 4 px, top-k all, "
         "temperature 1, soft labels, input rgb, compat fixed."
     )
     assert told in " ".join(capsys.readouterr().out.split())
@@ -138,7 +138,10 @@ def test_keypoints_of_a_model(encoder: Path, tmp_path: Path, monkeypatch: pytest
     ("args", "message"),
     [
         (["--propagation.iters", "3"], "iters 3: 'corrflow_small' is an encoder"),
-        (["--propagation.previous", "[3]"], "the second frame has nothing to copy from"),
+        (
+            ["--propagation.previous", "[3]", "--propagation.anchors", "[5]"],
+            "the second frame has nothing to copy from",
+        ),
         (["--propagation.compat", "old"], "compat"),
     ],
 )

@@ -66,7 +66,9 @@ def test_the_published_way(
     video: Path, mask: Path, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = ["propagate", str(video), "--mask", str(mask), "--weights", str(encoder), "--out", str(tmp_path / "out")]
-    assert main([*args, "--hard", "--compat", "official", "--inputs", "grey", "--no-overlay"]) == 0
+    assert (
+        main([*args, "--memory", "previous", "--hard", "--compat", "official", "--inputs", "grey", "--no-overlay"]) == 0
+    )
     told = capsys.readouterr().out
     assert "references t-1; radius 6" in told
     assert "hard labels, input grey, compat official" in told

@@ -190,21 +190,23 @@ class TestReferences:
 
     def test_a_frame_that_is_meant_twice_counts_once(self) -> None:
         video = torch.stack([texture(40, 40, seed) for seed in range(2)])
-        once = carried(disc(40, 40, 20, 20, 9), video)[1]
-        twice = carried(disc(40, 40, 20, 20, 9), video, anchors=(0,))[1]
+        first = disc(40, 40, 20, 20, 9)
+        once = carried(first, video, previous=(1,), anchors=())[1]
+        twice = carried(first, video, previous=(1,), anchors=(0,))[1]
         assert torch.equal(once, twice)
         # It is the third frame that has one more.
         video = torch.stack([texture(40, 40, seed) for seed in range(3)])
-        assert not torch.equal(
-            carried(disc(40, 40, 20, 20, 9), video)[2], carried(disc(40, 40, 20, 20, 9), video, anchors=(0,))[2]
-        )
+        once, more = (carried(first, video, previous=(1,), anchors=anchors)[2] for anchors in ((), (0,)))
+        assert not torch.equal(once, more)
 
     def test_the_first_frame_brings_back_what_was_hidden(self) -> None:
         scene = texture(48, 64)
         video = torch.stack([scene, torch.zeros_like(scene), scene])
         first = disc(48, 64, 30, 24, 12)
         lost, back = (
-            overlap(carried(first, video, temperature=SHARP, anchors=anchors)[-1].argmax(dim=0), first[1])
+            overlap(
+                carried(first, video, temperature=SHARP, previous=(1,), anchors=anchors)[-1].argmax(dim=0), first[1]
+            )
             for anchors in ((), (0,))
         )
         assert back > 0.9 > lost
@@ -212,7 +214,9 @@ class TestReferences:
     def test_all_candidates_are_as_no_limit(self) -> None:
         video = torch.stack([texture(40, 40, seed) for seed in range(3)])
         first = disc(40, 40, 20, 20, 9)
-        every, few, free = (carried(first, video, radius=2, top_k=top_k)[-1] for top_k in (25, 2, None))
+        every, few, free = (
+            carried(first, video, radius=2, top_k=top_k, previous=(1,), anchors=())[-1] for top_k in (25, 2, None)
+        )
         torch.testing.assert_close(every, free)
         assert (few - free).abs().max() > 1e-3
 
@@ -256,8 +260,8 @@ class TestRefused:
             ({"compat": "old"}, "compat must be fixed or official"),
             ({"iters": 0}, "propagation.iters must be at least 1"),
             ({"previous": (0, 1)}, "propagation.previous must be 1 or more"),
-            ({"anchors": (-1,)}, r"propagation.anchors 0 or more, got \[1\] and \[-1\]"),
-            ({"previous": (3,)}, "the second frame has nothing to copy from"),
+            ({"anchors": (-1,)}, r"propagation.anchors 0 or more, got \[1, 3, 5\] and \[-1\]"),
+            ({"previous": (3,), "anchors": ()}, "the second frame has nothing to copy from"),
             ({"previous": (), "anchors": (5,)}, "the second frame has nothing to copy from"),
         ],
     )

@@ -34,6 +34,7 @@ OUT = Path("runs") / "real_propagate"
 EMBEDDED = "embedded_corrflow"
 REFINED = os.environ.get("REFINE_MOTION_REFINED")
 MARGIN = 10.0
+DEFAULT = PropagationSettings()
 
 
 class Drawn(MaskPropagation):
@@ -52,24 +53,24 @@ class Drawn(MaskPropagation):
         yield from masks
 
 
-def untrained() -> Matcher:
+def untrained(settings: PropagationSettings = DEFAULT) -> Matcher:
     """The encoder of the embedded weights before its training."""
     torch.manual_seed(0)
-    return matcher_for(build_model("corrflow_small").eval())
+    return matcher_for(build_model("corrflow_small").eval(), settings)
 
 
 def test_masks_of_a_bear_and_a_swan(real_data: Path) -> None:
     benchmark = SharedDavis(real_data / "davis")
     flow = load_model("raft_small", real_data / "weights" / "raft-small.pth")
-    previous, anchors = MEMORIES["mast"]
+    previous, anchors = MEMORIES["previous"]
+    alone = PropagationSettings(previous=previous, anchors=anchors)
     ways: dict[str, MaskPropagation] = {
         "identity": MaskPropagation(IdentityMatcher()),
         "RAFT-small, warped": MaskPropagation(matcher_for(flow)),
         "CorrFlow, untrained": MaskPropagation(untrained()),
         "CorrFlow, embedded": Drawn(matcher_for(load_model(None, EMBEDDED)), benchmark.names),
-        "CorrFlow, embedded, memory 0, 5, t-1, t-3, t-5": MaskPropagation(
-            matcher_for(load_model(None, EMBEDDED), PropagationSettings(previous=previous, anchors=anchors))
-        ),
+        "CorrFlow, untrained, frame before alone": MaskPropagation(untrained(alone)),
+        "CorrFlow, embedded, frame before alone": MaskPropagation(matcher_for(load_model(None, EMBEDDED), alone)),
     }
     if REFINED:
         ways["RAFT-small, refined, warped"] = MaskPropagation(matcher_for(load_model(None, REFINED)))
@@ -79,8 +80,9 @@ def test_masks_of_a_bear_and_a_swan(real_data: Path) -> None:
         print(f"{name}: {way.about}")
     print(f"masks of the embedded weights, drawn: {OUT}/*.mp4")
     jf = {name: 100 * table.mean.scores["jf"] for name, table in found.items()}
-    assert jf["CorrFlow, embedded"] > jf["identity"] + MARGIN
-    assert jf["CorrFlow, embedded"] > jf["CorrFlow, untrained"] + MARGIN
+    for memory in ("", ", frame before alone"):
+        assert jf[f"CorrFlow, embedded{memory}"] > jf["identity"] + MARGIN
+        assert jf[f"CorrFlow, embedded{memory}"] > jf[f"CorrFlow, untrained{memory}"] + MARGIN
 
 
 def print_table(found: dict[str, ScoreTable], title: str) -> None:
