@@ -1,4 +1,4 @@
-"""K-means by scikit-learn, the same on every machine and with any number of threads."""
+"""K-means by scikit-learn, the same with any number of threads on one kind of processor."""
 
 from __future__ import annotations
 

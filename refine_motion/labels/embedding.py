@@ -7,9 +7,9 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError
 from refine_motion.models.corrflow import CorrFlow
+from refine_motion.models.corrflow_training import check_training
 from refine_motion.models.load import load_model
 from refine_motion.models.registry import as_corrflow
-from refine_motion.models.weights import locate_weights, read_facts
 from refine_motion.motion.embedding import embedding_error
 
 
@@ -20,17 +20,16 @@ def load_encoder(weights: str) -> CorrFlow:
         weights: path or name, as of :func:`refine_motion.models.load.load_model`.
 
     Raises:
-        ConfigError: they are of another kind of model, or of an encoder that was trained on grey or Lab frames.
+        ConfigError: they are of another kind of model, or of an encoder that was trained on grey or Lab frames, or with
+            similarities that were not scaled.
         WeightsError: see :func:`refine_motion.models.load.load_model`.
     """
     model = load_model(None, weights)
     try:
         encoder = as_corrflow(model).requires_grad_(False)
+        check_training(weights)
     except ConfigError as error:
         raise ConfigError(f"label.embedding ({weights}): {error}") from error
-    inputs = read_facts(locate_weights(weights)).get("settings", {}).get("bottleneck", {}).get("inputs", "rgb")
-    if inputs != "rgb":
-        raise ConfigError(f"label.embedding ({weights}): was trained on {inputs} frames; give an encoder of RGB ones")
     return encoder
 
 

@@ -140,6 +140,10 @@ def _principal(features: Tensor, components: int, whiten: bool) -> tuple[Tensor,
         found = PCA(components, svd_solver="covariance_eigh").fit(features.cpu().double().numpy())
     variance = torch.from_numpy(found.explained_variance_)
     known = int((variance > _LEAST_VARIANCE * variance[0]).sum())
+    if not known:
+        raise LabelError(
+            "all features are alike: the model that made them tells videos apart by nothing; train it longer"
+        )
     if known < components:
         raise ConfigError(
             f"clusters.components is {components}, and the features vary in {known} directions; set it to {known} or "

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from refine_motion.errors import LabelError
+
 
 @dataclass(frozen=True)
 class PseudoLabels:
@@ -33,7 +35,12 @@ def posterior_labels(logits: Tensor) -> PseudoLabels:
 
     Returns:
         Of several most probable classes the first; as confidence, the mean over the clips of its probability.
+
+    Raises:
+        LabelError: a logit is not finite.
     """
+    if not logits.isfinite().all():
+        raise LabelError("logits are not all finite: the model that made them has diverged; train it anew")
     # In double precision, so that probabilities of thousands of classes add up.
     confidence, ids = logits.detach().double().softmax(dim=-1).mean(dim=1).max(dim=-1)
     return PseudoLabels(ids, confidence.float())

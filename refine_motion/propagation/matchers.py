@@ -9,9 +9,9 @@ import torch
 from refine_motion.errors import ConfigError
 from refine_motion.models.base import FlowModel, MotionModel
 from refine_motion.models.corrflow import CorrFlow
+from refine_motion.models.corrflow_training import check_training
 from refine_motion.models.load import load_model
 from refine_motion.models.track_base import TrackModel
-from refine_motion.models.weights import locate_weights, read_facts
 from refine_motion.motion.propagate import Matcher
 from refine_motion.propagation.embedding import EmbeddingMatcher
 from refine_motion.propagation.flow import FlowMatcher
@@ -61,26 +61,10 @@ def load_matcher(network: str | None, weights: str | Path | None, settings: Prop
     """
     model = load_model(network, weights)
     if isinstance(model, CorrFlow) and weights is not None:
-        _check_training(weights, settings)
+        check_training(weights, settings.inputs, settings.attention().compat.scaled)
     if torch.cuda.is_available():
         model.cuda()
     return matcher_for(model, settings)
-
-
-def _check_training(weights: str | Path, settings: PropagationSettings) -> None:
-    """Compare with the training, where the weights tell of it: official checkpoints do not."""
-    trained = read_facts(locate_weights(weights)).get("settings", {})
-    inputs = trained.get("bottleneck", {}).get("inputs", settings.inputs)
-    if inputs != settings.inputs:
-        raise ConfigError(
-            f"{weights}: was trained on {inputs} input, and {settings.inputs} is asked for; set inputs to {inputs}"
-        )
-    asked = settings.attention().compat.scaled
-    if trained.get("attention", {}).get("compat", {}).get("scaled", asked) != asked:
-        raise ConfigError(
-            f"{weights}: was trained with similarities that are {'not ' if asked else ''}scaled; set compat to "
-            f"{'official' if asked else 'fixed'}"
-        )
 
 
 def _check(model: MotionModel, settings: PropagationSettings, own: frozenset[str], kind: str) -> None:

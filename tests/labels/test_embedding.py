@@ -89,10 +89,16 @@ def test_every_frame_of_a_window_is_encoded_once_and_only_if_it_is_used(
         assert torch.equal(WindowEmbedding(encoder, frames).error(flow, 0, 2), there)
 
 
-def test_an_encoder_of_other_frames_is_refused(tmp_path: Path) -> None:
-    facts = {"settings": {"bottleneck": {"inputs": "grey"}}}
-    file = save_weights(build_model("corrflow_small"), tmp_path / "grey.safetensors", facts)
-    with pytest.raises(ConfigError, match=r"label\.embedding.*trained on grey frames"):
+@pytest.mark.parametrize(
+    ("trained", "told"),
+    [
+        ({"bottleneck": {"inputs": "grey"}}, "trained on grey input"),
+        ({"attention": {"compat": {"scaled": False}}}, "not scaled"),
+    ],
+)
+def test_an_encoder_of_another_training_is_refused(tmp_path: Path, trained: dict, told: str) -> None:
+    file = save_weights(build_model("corrflow_small"), tmp_path / "other.safetensors", {"settings": trained})
+    with pytest.raises(ConfigError, match=rf"label\.embedding.*{told}"):
         load_encoder(str(file))
 
 

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refine_motion.errors import LabelError
 from refine_motion.motionfit.pseudo_labels import PseudoLabels, posterior_labels
 
 
@@ -39,3 +40,11 @@ def test_threshold() -> None:
 
 def test_nothing_is_kept_for_gradients() -> None:
     assert not posterior_labels(torch.zeros(1, 1, 2, requires_grad=True)).confidence.requires_grad
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_what_a_diverged_model_says_is_no_label(value: float) -> None:
+    logits = torch.zeros(2, 3, 4)
+    logits[1, 2, 0] = value
+    with pytest.raises(LabelError, match="diverged"):
+        posterior_labels(logits)

@@ -79,7 +79,7 @@ def overlap(matcher: EmbeddingMatcher | IdentityMatcher, clips: int = 12, frames
 def test_learns(seed: int) -> None:
     torch.manual_seed(seed)
     model: CorrFlow = as_corrflow(build_model("corrflow_small")).train()
-    settings, centroids = PropagationSettings(), torch.tensor(PUBLISHED_CENTROIDS)
+    settings, centroids = PropagationSettings(previous=(1,), anchors=()), torch.tensor(PUBLISHED_CENTROIDS)
     loss, hide = ColourLoss(LocalAttention()), Bottleneck()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     losses, overlaps = [], []

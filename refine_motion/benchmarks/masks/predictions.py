@@ -76,6 +76,12 @@ def _read(folder: Path, sequence: MaskSequence, size: tuple[int, int]) -> Iterat
 
 def _predict(predictor: MaskPredictor, sequence: MaskSequence, first: Tensor) -> Iterator[tuple[str, Tensor]]:
     given = 0
+    size = next(iter(sequence.frames())).shape[1:]
+    if size != first.shape:
+        raise BenchmarkError(
+            f"{sequence.annotations[0]}: {first.shape[1]} x {first.shape[0]} pixels, but the frames have {size[1]} x "
+            f"{size[0]}; give frames and masks of one size"
+        )
     for number, mask in enumerate(predictor(first, sequence.frames())):
         where = f"{sequence.name}, frame {number} of the predictor"
         if mask.shape != first.shape:

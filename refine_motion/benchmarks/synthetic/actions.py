@@ -1,15 +1,18 @@
 """A made collection of actions: what moves is the same in all classes, how it moves is the class.
 
-Every clip has textures and an outline of its own, and its object is in the middle of its way in the middle of the clip,
-so that single frames tell nothing of the class.
+Every clip has textures and an outline of its own, and its object is in the middle of its way in the middle of the clip:
+a frame at a time that is not known tells nothing of the class. (One that is known to be the first does: what will go left
+is on the right.)
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import torch
 from rich.progress import track
 
 from refine_motion.benchmarks.synthetic.clip import one_thread
@@ -21,6 +24,7 @@ from refine_motion.benchmarks.synthetic.surface import Surface
 from refine_motion.benchmarks.synthetic.textures import random_texture
 from refine_motion.benchmarks.synthetic.trajectory import random_trajectory
 from refine_motion.errors import ConfigError
+from refine_motion.files import replacing
 from refine_motion.video.writer import write_video
 
 CLASSES = ("left", "right", "up", "down", "clockwise", "anticlockwise", "grow", "shrink")
@@ -70,12 +74,13 @@ class ActionSet:
             )
 
     def videos(self) -> Iterator[tuple[Path, int, int]]:
-        """Path in the collection, class and seed of each video; classes take turns."""
+        """Path in the collection, class and seed of each video; classes are equally many."""
         number = 0
         for folder, count in (("train", self.labelled), ("test", self.test), ("unlabelled", self.unlabelled)):
-            for index in range(count):
-                label = index % len(CLASSES)
-                # The name of an unlabelled video must not tell its class by its order either.
+            # Else the names of unlabelled videos would tell their classes by their order.
+            order = torch.randperm(count, generator=generator(6, self.seed)).tolist()
+            for place in order:
+                label = place % len(CLASSES)
                 inside = "" if folder == "unlabelled" else CLASSES[label]
                 yield Path(folder) / inside / f"{number:04d}.mp4", label, number
                 number += 1
@@ -112,7 +117,7 @@ def action_scene(seed: int, motion: str, size: tuple[int, int], frames: int, max
 
 
 def write_actions(folder: str | Path, settings: ActionSet = ActionSet()) -> Path:
-    """Write the collection; what is there already stays.
+    """Write the collection; of the same one, what is there already stays.
 
     Layout: ``train/<class>/``, ``test/<class>/`` and ``unlabelled/`` with videos; ``unlabelled.csv`` has their true
     classes (``video,class``), for judging alone.
@@ -125,9 +130,15 @@ def write_actions(folder: str | Path, settings: ActionSet = ActionSet()) -> Path
         The folder.
 
     Raises:
+        ConfigError: the folder has another collection.
         VideoError: a video cannot be written.
     """
     folder = Path(folder)
+    note, wanted = folder / "actions.json", json.dumps(asdict(settings), indent=1) + "\n"
+    if note.is_file() and note.read_text(encoding="utf-8") != wanted:
+        raise ConfigError(f"{folder}: has made actions of other settings; give another folder, or delete it")
+    with replacing(note) as partial:
+        partial.write_text(wanted, encoding="utf-8")
     rows = ["video,class"]
     for path, label, number in track(list(settings.videos()), "rendering actions", transient=True):
         if path.parts[0] == "unlabelled":

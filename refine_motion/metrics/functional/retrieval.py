@@ -52,7 +52,7 @@ def first_hits(
         same: ``(Q, G)`` bool, what is the query itself and so is no neighbour of it; nothing when ``None``.
 
     Returns:
-        ``(Q,)`` int64; :data:`NEVER` where the class is not in the gallery.
+        ``(Q,)`` int64; :data:`NEVER` where the class is not in the gallery, or features are not a number.
 
     Raises:
         ValueError: the shapes do not fit together.
@@ -72,6 +72,8 @@ def first_hits(
     for start in range(0, len(query), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         away = torch.cdist(query[part].double(), gallery.double(), compute_mode="donot_use_mm_for_euclid_dist")
+        # Features that are not a number are as far as can be: else they would be nearest of all.
+        away = away.nan_to_num(nan=torch.inf, posinf=torch.inf)
         if same is not None:
             away = away.masked_fill(same[part], torch.inf)
         right = query_labels[part, None] == gallery_labels

@@ -176,3 +176,14 @@ def test_real_masks_against_themselves_moved(real_data: Path, tmp_path: Path) ->
     assert table.mean.scores["f_mean"] > 0.98
     assert 0.85 < table.mean.scores["j_mean"] < 0.98
     assert table.mean.still["j_mean"] < table.mean.scores["j_mean"]
+
+
+def test_masks_of_another_size_than_the_frames_are_refused_before_anything_is_predicted(davis: Path) -> None:
+    file = davis / "Annotations/480p/car/00000.png"
+    write_mask(file, torch.ones(80, 120, dtype=torch.uint8))
+
+    def never(first: Tensor, frames: Iterable[Tensor]) -> Iterator[Tensor]:
+        raise AssertionError
+
+    with pytest.raises(BenchmarkError, match=r"car.00000\.png: 120 x 80 pixels, but the frames have 60 x 40"):
+        evaluate_masks(never, Davis(str(davis), split="val"), progress=False)

@@ -30,6 +30,8 @@ def test_layout(small: Path) -> None:
         rows = {row["video"]: row["class"] for row in csv.DictReader(file)}
     assert sorted(rows) == sorted(path.name for path in (small / "unlabelled").iterdir())
     assert Counter(rows.values()) == {**dict.fromkeys(CLASSES, 1), "left": 2}
+    turns = [CLASSES[number % 8] for number in range(9)]
+    assert [rows[name] for name in sorted(rows)] != turns
     index = build_index(small / "unlabelled", progress=False)
     assert {(video.frames, video.width, video.height, video.fps) for video in index.videos} == {(6, 64, 64, 12.0)}
     # No two videos are the same.
@@ -43,6 +45,21 @@ def test_what_is_there_stays_and_what_is_missing_is_made_alike(small: Path) -> N
     write_actions(small, ActionSet(labelled=16, unlabelled=9, test=8, frames=6))
     assert second.stat().st_mtime_ns == kept
     assert first.read_bytes() == wanted
+
+
+def test_another_collection_needs_another_folder(small: Path) -> None:
+    with pytest.raises(ConfigError, match="other settings"):
+        write_actions(small, ActionSet(labelled=16, unlabelled=9, test=8, frames=6, seed=1))
+
+
+def test_at_a_time_that_is_not_known_places_tell_nothing() -> None:
+    """Over all frames, what goes left is as often on the left as what goes right."""
+    places = {}
+    for motion in ("left", "right"):
+        paths = [action_scene(seed, motion, SIZE, FRAMES, SPEED).surfaces[1].trajectories[0] for seed in range(40)]
+        places[motion] = torch.tensor([path.x(t) for path in paths for t in range(FRAMES)])
+    assert abs(places["left"].mean() - places["right"].mean()) < 3
+    assert (places["left"] < 0).float().mean().item() == pytest.approx(0.5, abs=0.12)
 
 
 def motion_of_the_object(motion: str, seed: int) -> tuple[torch.Tensor, float, float]:

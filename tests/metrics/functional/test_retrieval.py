@@ -107,6 +107,13 @@ def test_nothing_there() -> None:
     assert first_hits(features, labels, features[:0], labels[:0]).tolist() == [NEVER, NEVER]
 
 
+def test_what_is_not_a_number_is_never_found() -> None:
+    gallery, labels = torch.tensor([[0.0], [1.0]]), torch.tensor([0, 1])
+    assert first_hits(torch.tensor([[torch.nan]]), torch.tensor([0]), gallery, labels).tolist() == [NEVER]
+    gallery[0] = torch.nan
+    assert first_hits(torch.tensor([[0.0], [0.9]]), torch.tensor([0, 1]), gallery, labels).tolist() == [NEVER, 1]
+
+
 def test_what_is_refused() -> None:
     labels = torch.zeros(2, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"got \(2, 3\), \(2, 4\) and 2 labels"):
