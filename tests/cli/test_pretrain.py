@@ -73,7 +73,7 @@ def test_a_training_in_two_pieces_then_only_its_card(
         (["--data.stages", STAGES.replace("iters", "turns")], "turns"),
         (["--data.held_out", "0"], "held_out"),
         (["--data.domain", "mars"], "no synthetic domain is called 'mars'"),
-        (["--model.network", "raft_huge"], "known models: pips, pips_small, raft_large, raft_small"),
+        (["--model.network", "raft_huge"], "known models: corrflow, corrflow_small, pips, pips_small"),
         (["--model.learning_rate", "-1"], "learning_rate"),
         (["--trainer.max_steps", "-1"], "trainer.max_steps must be set"),
         (["--trainer.precision", "bf16-true"], "trainer.precision"),

@@ -112,10 +112,15 @@ def test_any_order_and_any_shift(looks: list[tuple[float, float]], random: objec
     shuffled = looks.copy()
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     again = agree([ways(off) for off in shuffled], PAPER_SIZE)
-    torch.testing.assert_close(again.ways.places, found.ways.places, atol=1e-3, rtol=0)
     moved = agree([ways((x + shift[0], y + shift[1])) for x, y in looks], PAPER_SIZE)
-    expected = found.ways.places[1:] + torch.tensor(shift)
-    torch.testing.assert_close(moved.ways.places[1:], expected, atol=5e-2, rtol=0)
+    near = max(math.dist(a, b) for a in looks for b in looks) < SCALE
+    for other, off, most in ((again, (0.0, 0.0), 1e-3), (moved, shift, 1e-2)):
+        # Half-way between looks that are far apart, rounding decides to which it leans; there, and there alone, no look
+        # supports the place and nothing is known.
+        known = found.ways.seen_back[1:] & other.ways.seen_back[1:]
+        expected = found.ways.places[1:] + torch.tensor(off)
+        torch.testing.assert_close(other.ways.places[1:][known], expected[known], atol=most, rtol=0)
+        assert bool(known.all()) or not near
     # Within the box of the looks.
     stacked = torch.stack([ways(off).places for off in looks])
     assert (found.ways.places <= stacked.amax(dim=0) + 1e-3).all()
