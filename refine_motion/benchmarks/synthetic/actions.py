@@ -1,8 +1,8 @@
 """A made collection of actions: what moves is the same in all classes, how it moves is the class.
 
 Every clip has textures and an outline of its own, and its object is in the middle of its way in the middle of the clip:
-a frame at a time that is not known tells nothing of the class. (One that is known to be the first does: what will go left
-is on the right.)
+a frame at a time that is not known tells nothing of the class. (One that is known to be the first does: what will go
+left is on the right.)
 """
 
 from __future__ import annotations
