@@ -24,9 +24,12 @@ def check_training(weights: str | Path, inputs: str = "rgb", scaled: bool = True
     trained = read_facts(locate_weights(weights)).get("settings", {})
     seen = trained.get("bottleneck", {}).get("inputs", inputs)
     if seen != inputs:
-        raise ConfigError(f"{weights}: was trained on {seen} input, and {inputs} is asked for; set inputs to {seen}")
+        raise ConfigError(
+            f"{weights}: was trained on {seen} input, and {inputs} is asked for; set inputs to {seen} where labels are "
+            f"carried, or give weights that were trained on {inputs}"
+        )
     if trained.get("attention", {}).get("compat", {}).get("scaled", scaled) != scaled:
         raise ConfigError(
             f"{weights}: was trained with similarities that are {'not ' if scaled else ''}scaled; set compat to "
-            f"{'official' if scaled else 'fixed'}"
+            f"{'official' if scaled else 'fixed'} where labels are carried, or give weights that were trained otherwise"
         )
