@@ -92,6 +92,26 @@ class Granularity:
         number = (2 * start + length * stride) // (2 * self.length * stride)
         return Cell(video, min(number, count - 1) * self.length * stride, stride)
 
+    def starts_in(self, cell: Cell, frames: int, length: int) -> range:
+        """Where clips begin that get the label of a cell; see :meth:`cell_of`, of which it is the inverse.
+
+        Args:
+            cell: of :meth:`cells` of the video.
+            frames: how many the video has.
+            length: frames of the clips, of the cell's stride.
+
+        Returns:
+            Numbers of frames; none where clips so long have their middle in other cells alone.
+        """
+        span = self.length * cell.stride
+        number, half = cell.start // span, length * cell.stride
+        # Twice the middle of a clip from `start` is 2 start + half; the cell has those from 2 number span on.
+        first = max(0, -((half - 2 * number * span) // 2))
+        last = frames - 1 - (length - 1) * cell.stride
+        if number + 1 < self._count(frames, cell.stride):
+            last = min(last, (2 * (number + 1) * span - half + 1) // 2 - 1)
+        return range(first, max(first, last + 1))
+
     def _count(self, frames: int, stride: int) -> int:
         if frames <= (self.length - 1) * stride:
             return 0

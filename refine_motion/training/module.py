@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 from lightning.pytorch import LightningModule
+from torch import nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from refine_motion.errors import TrainingError
-from refine_motion.models.base import MotionModel
 from refine_motion.training.checkpoint import NOTE
 from refine_motion.training.hardware import hardware
 
@@ -25,7 +25,7 @@ class PieceModule(LightningModule):
             it took and the ``hardware`` that it ran on.
     """
 
-    model: MotionModel
+    model: nn.Module
     settings: dict[str, Any]
 
     def __init__(self) -> None:

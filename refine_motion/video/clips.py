@@ -74,7 +74,7 @@ def windows(
     stride = length - max_pair_step if stride is None else stride
     clips = []
     for start, stop in info.shots:
-        frames = range(start, stop, step) if step_seconds is None else _by_time(info, start, stop, step_seconds)
+        frames = range(start, stop, step) if step_seconds is None else by_time(info, start, stop, step_seconds)
         clips += _cut(info, frames, length, stride)
     return clips
 
@@ -130,7 +130,7 @@ def begun_later(window: Clip, share: float, step_seconds: float) -> Clip:
     while latest > window.frames[0] and times[stop - 1] - times[latest] < (length - 1) * step_seconds - _ROUNDING:
         latest -= 1
     start = window.frames[0] + int(share * (latest - window.frames[0] + 1))
-    frames = tuple(_by_time(info, start, stop, step_seconds)[:length])
+    frames = tuple(by_time(info, start, stop, step_seconds)[:length])
     return Clip(info, frames) if len(frames) == length else window
 
 
@@ -163,8 +163,18 @@ def _cut(info: VideoInfo, frames: Sequence[int], length: int, stride: int) -> li
     return clips
 
 
-def _by_time(info: VideoInfo, start: int, stop: int, step_seconds: float) -> list[int]:
-    """Frames of a shot nearest to the multiples of a time, counted from its first frame."""
+def by_time(info: VideoInfo, start: int, stop: int, step_seconds: float) -> list[int]:
+    """Frames nearest to the multiples of a time, counted from the first of them.
+
+    Args:
+        info: the video.
+        start: number of the first frame, which is always taken.
+        stop: one more than that of the last.
+        step_seconds: the time, more than 0.
+
+    Returns:
+        Their numbers, increasing; where two are equally near, rounding decides.
+    """
     times = np.asarray(info.timestamps[start:stop]) - info.timestamps[start]
     if times.size < 2:
         return [start]
