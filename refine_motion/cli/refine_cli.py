@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from refine_motion.benchmarks.source_domain import FlowFolder, ProceduralPairs
-from refine_motion.cli import corrflow_cli
+from refine_motion.cli import corrflow_cli, motionfit_cli
 from refine_motion.cli.start import build, command_line, data_seed, wandb_runs
 from refine_motion.errors import ConfigError
 from refine_motion.labels.adaptive import AdaptiveCycle
@@ -71,6 +71,10 @@ __all__ = [
     "WarpLoss",
     "run",
 ]
+
+
+# Trainings that are no refinement, with command lines of their own.
+_OTHER_TASKS = {corrflow_cli.TASK: corrflow_cli.run, motionfit_cli.TASK: motionfit_cli.run}
 
 
 class RefineCLI(LightningCLI):
@@ -193,8 +197,9 @@ def run(args: list[str]) -> int:
         RefineMotionError: an error that the user can mend.
     """
     with command_line(args):
-        if _task(args) == corrflow_cli.TASK:
-            corrflow_cli.run(args)
+        task = _task(args)
+        if task in _OTHER_TASKS:
+            _OTHER_TASKS[task](args)
         else:
             _cli(args)
     return 0
@@ -224,7 +229,7 @@ def _task(args: list[str]) -> str:
         if task is not None:
             break
     task = task or RefineCLI.task
-    tasks = (RefineCLI.task, TrackRefineCLI.task, corrflow_cli.TASK)
+    tasks = (RefineCLI.task, TrackRefineCLI.task, *_OTHER_TASKS)
     if task not in tasks:
         raise ConfigError(f"task {task!r}: it is one of {', '.join(tasks)}")
     return str(task)

@@ -14,13 +14,14 @@ import torch
 from torch import nn
 
 from refine_motion.errors import ConfigError, WeightsError
-from refine_motion.models.r2plus1d import RGB, SMALL, R2Plus1D
+from refine_motion.models.r2plus1d import RGB, SMALL, TINY, R2Plus1D
 from refine_motion.models.weights import first_difference, read_weights
 
 CLIP_MODELS: dict[str, Callable[..., R2Plus1D]] = {
     "r2plus1d_18": R2Plus1D,
     # Layers as the paper counts them: two a block, the stem and the head.
     "r2plus1d_10_small": partial(R2Plus1D, widths=SMALL, blocks=1),
+    "r2plus1d_10_tiny": partial(R2Plus1D, widths=TINY, blocks=1),
 }
 _STEM, _HEAD = "stem.0.weight", ("fc.weight", "fc.bias")
 

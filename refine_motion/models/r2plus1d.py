@@ -16,6 +16,8 @@ from torch import Tensor, nn
 PUBLISHED = (64, 128, 256, 512)
 # With one block a stage a fortieth of the parameters, 0.8 million, and a twenty-fifth of the time on a CPU.
 SMALL = (16, 32, 64, 128)
+# Half as wide again, for frames of 32 pixels or so.
+TINY = (8, 16, 32, 64)
 RGB, FLOW = 3, 2
 # Of the videos of Kinetics-400, as shares of 255 (``R2Plus1D_18_Weights`` of torchvision).
 _MEAN, _DEVIATION = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)

@@ -192,11 +192,11 @@ class FlowCache:
         from refine_motion.models.load import load_flow_model
 
         model = load_flow_model(self.settings.network, self.settings.weights)
-        if min(self.footage.size) < model.min_side:
-            height, width = self.footage.size
+        height, width = self._size
+        if min(height, width) < model.min_side:
             raise ConfigError(
-                f"footage.size is {height}x{width}, and {model.name!r} takes frames of at least {model.min_side} "
-                "pixels a side; set it larger"
+                f"footage.size times flow.scale is {height}x{width}, and {model.name!r} takes frames of at least "
+                f"{model.min_side} pixels on each side; raise one of them"
             )
         return model
 

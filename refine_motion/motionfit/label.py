@@ -119,6 +119,7 @@ def label_cells(
     clusters = settings.kind == "clusters"
     classes = tuple(f"cluster {n}" for n in range(settings.clusters.count)) if clusters else teacher.classes
     facts = provenance | {
+        # Over the teacher's weights and all that it looked at.
         "network": teacher.model.name,
         "features": looks.key,
         "clips": reader.settings(),
