@@ -19,11 +19,12 @@ ERROR_COLUMNS = (
     Column(f"survival_{SURVIVAL:g}", f"surv{SURVIVAL:g}", 100),
 )
 ERROR_NOTE = (
-    "ATE: mean error in px of the scored size. d_avg: % of places nearer than 1, 2, 4, 8 and 16 px where frames are "
-    f"scaled to 256 x 256, the mean of these. surv{SURVIVAL:g}: % of a clip until a point is first {SURVIVAL:g} px off."
+    "ATE: mean error in px of the scored size. Where frames are scaled to 256 x 256: d_avg, % of places nearer than 1, "
+    f"2, 4, 8 and 16 px, the mean of these; surv{SURVIVAL:g}, % of a clip until a point is first {SURVIVAL:g} px off."
 )
 # PIPs++ counts its thresholds in pixels of frames of this size.
 _SIDE = 256
+_SMALL = ("d_", "survival_")
 
 
 def tap_scores(video: TrackVideo, tracks: Tracks, mode: QueryMode) -> dict[str, float]:
@@ -37,17 +38,22 @@ def tap_scores(video: TrackVideo, tracks: Tracks, mode: QueryMode) -> dict[str, 
 def error_scores(video: TrackVideo, tracks: Tracks) -> dict[str, float]:
     """PIPs' and PIPs++'s scores; see :class:`refine_motion.metrics.tracks.TrackErrors`.
 
-    Errors and survival are in pixels of ``video.size``; ``d_avg`` and ``d_1`` to ``d_16`` are shares (0..1) after the
+    Errors are in pixels of ``video.size``; ``d_avg``, ``d_1`` to ``d_16`` and survival are shares (0..1) after the
     frames are scaled to 256 x 256, as PIPs++ has them.
     """
     target, visible, valid = video.truth()
     errors = TrackErrors(SURVIVAL)
     errors.update(tracks.xy, target, valid, visible)
-    small = torch.tensor([_SIDE / video.size[1], _SIDE / video.size[0]])
+    small = small_scale(video.size)
     shares = TrackErrors(SURVIVAL)
     shares.update(tracks.xy * small, target * small, valid, visible)
     found = plain(shares.compute())
-    return plain(errors.compute()) | {name: value for name, value in found.items() if name.startswith("d_")}
+    return plain(errors.compute()) | {name: value for name, value in found.items() if name.startswith(_SMALL)}
+
+
+def small_scale(size: tuple[int, int]) -> Tensor:
+    """Factors of x and y that bring frames of ``(H, W)`` to the size in which PIPs++ counts pixels: ``(2,)``."""
+    return torch.tensor([_SIDE / size[1], _SIDE / size[0]])
 
 
 def plain(values: dict[str, Tensor]) -> dict[str, float]:
