@@ -48,6 +48,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
             reach its numbers; None takes the paper's.
         points: tracks of a training sample, drawn anew in every epoch.
+        made_share: share of the training samples in which a frame moves steadily, with exact tracks and up to 12 px a
+            frame, instead of their own motion: against forgetting what the videos do not hold.
         batch_size: windows per step and process; all videos must have one size where it is above 1 and nothing crops.
         num_workers: processes that decode.
         strict: stop at the first video that cannot be read, instead of going on with the rest.
@@ -75,6 +77,7 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         holdout: float = 0.15,
         filters: dict[str, LabelRule] | None = None,
         points: int = 128,
+        made_share: float = 0.0,
         batch_size: int = 1,
         num_workers: int = 1,
         strict: bool = False,
@@ -87,11 +90,14 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
                 "data: frames must be at least 2, stride, points and max_windows at least 1; got "
                 f"{frames}, {stride}, {points}, {max_windows}"
             )
+        if not 0 <= made_share < 1:
+            raise ConfigError(f"data.made_share must be in [0, 1), got {made_share}")
         if not frame_steps or min(frame_steps) < 1:
             raise ConfigError(f"data: frame_steps must be positive, got {list(frame_steps)}")
         self.frames, self.frame_steps, self.seconds_per_step = frames, list(frame_steps), seconds_per_step
         self.own_points = None if own_points is None else read_points(own_points).queries
         self.stride, self.backward, self.max_windows, self.points = stride, backward, max_windows, points
+        self.made_share = made_share
 
     def plan(self, videos: Sequence[VideoInfo]) -> list[TrackWindow]:
         """See :class:`LabelDataModule`.
@@ -126,12 +132,12 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
 
     def settings(self) -> list[Any]:
         """See :class:`LabelDataModule`."""
-        return [self.filters, self.points, self.batch_size, self.holdout, self.seed]
+        return [self.filters, self.points, self.made_share, self.batch_size, self.holdout, self.seed]
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Windows with some of their tracks, shuffled."""
         split, _ = self._split()
-        dataset = TrackSamples(self._source(split.training, "training"))
+        dataset = TrackSamples(self._source(split.training, "training"), self.made_share)
         world, rank = self._place()
         order = WindowShuffle(dataset, range(len(dataset)), self.batch_size, world, rank, self.seed, begin=self._begin)
         self._count_batches(len(order))

@@ -16,6 +16,7 @@ from refine_motion.labels.track_store import ClipKey
 from refine_motion.labels.track_windows import TrackWindow
 from refine_motion.labels.weighted import WeightedLabels
 from refine_motion.motion.grid import resize_frames
+from refine_motion.refine.made_tracks import random_shift
 from refine_motion.refine.order import PairRequest, sample_seed
 from refine_motion.video.reader import read_frames
 
@@ -59,10 +60,12 @@ class TrackSamples(Dataset[dict[str, Any]]):
 
     Args:
         source: what to take from.
+        made_share: share of the samples that have made motion of their first frame instead of their own; see
+            :func:`refine_motion.refine.made_tracks.random_shift`.
     """
 
-    def __init__(self, source: TrackSource):
-        self.source = source
+    def __init__(self, source: TrackSource, made_share: float = 0.0):
+        self.source, self.made_share = source, made_share
 
     def __len__(self) -> int:
         return len(self.source.windows)
@@ -81,6 +84,11 @@ class TrackSamples(Dataset[dict[str, Any]]):
         first, last = window.key.frames[0], window.key.frames[-1]
         sample = _tensors(label.keep(chosen), self.source.points)
         about = {"seed": seed, "epoch": request.epoch, "clip": f"{window.clip.video.path} (frames {first} to {last})"}
+        chance = torch.rand(1, generator=torch.Generator().manual_seed(seed ^ 2)).item()
+        if chance < self.made_share:
+            frames, xy = random_shift(frames[0], len(frames), self.source.points, seed ^ 3)
+            everywhere = torch.ones(xy.shape[:2], dtype=torch.bool)
+            sample = {"xy": xy, "valid": everywhere, "visible": everywhere.clone()}
         return {"frames": frames, **sample, **about}
 
 

@@ -18,6 +18,7 @@ from refine_motion.refine.clip_augment import ClipAugmentation
 from refine_motion.refine.decision import IMPROVED, KEPT
 from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.selection import SelectionSettings
+from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.track_datamodule import TrackDataModule
 from refine_motion.refine.track_module import TrackRefineModule
 from refine_motion.refine.trainer import RefineTrainer
@@ -57,14 +58,17 @@ def module_of(weights: Path, **more: object) -> TrackRefineModule:
     return TrackRefineModule(None, str(weights), **options)  # type: ignore[arg-type]
 
 
-def refined(videos: Path, weights: Path, folder: Path, enabled: bool = True, **more: object) -> RefineResult:
-    trainer = RefineTrainer(
+def quick_trainer() -> RefineTrainer:
+    return RefineTrainer(
         accelerator="cpu", devices=1, max_steps=2, logger=False, enable_checkpointing=False,
         enable_progress_bar=False, check_val_every_n_epoch=None, val_check_interval=2,
     )  # fmt: skip
+
+
+def refined(videos: Path, weights: Path, folder: Path, enabled: bool = True, **more: object) -> RefineResult:
     selection = SelectionSettings(enabled, snapshots=0)
     return refine_once(
-        trainer, module_of(weights), data_of(videos, folder, **more), SETTINGS, folder, selection=selection
+        quick_trainer(), module_of(weights), data_of(videos, folder, **more), SETTINGS, folder, selection=selection
     )
 
 
@@ -118,3 +122,30 @@ def test_a_flow_model_is_told_where_to_go(tmp_path: Path) -> None:
 def test_labels_of_another_window_length(videos: Path, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="frames"):
         refined(videos, weights, tmp_path, frames=6)
+
+
+def test_some_samples_have_made_motion_of_their_own_frame(videos: Path, weights: Path, tmp_path: Path) -> None:
+    refined(videos, weights, tmp_path, enabled=False)
+    samples = {}
+    for share in (0.0, 0.5):
+        data = data_of(videos, tmp_path, made_share=share)
+        data.setup("fit")
+        label_videos(quick_trainer(), module_of(weights).labelling(SETTINGS), data)
+        # Twice around.
+        samples[share] = [sample for _ in range(2) for sample in data.train_dataloader()]
+    made = [not torch.equal(a["xy"], b["xy"]) for a, b in zip(samples[0.0], samples[0.5], strict=True)]
+    assert 0 < sum(made) < len(made)
+    for is_made, plain, mixed in zip(made, samples[0.0], samples[0.5], strict=True):
+        assert torch.equal(plain["frames"][:, 0], mixed["frames"][:, 0])
+        assert torch.equal(plain["frames"], mixed["frames"]) != is_made
+        steps = mixed["xy"].diff(dim=1)
+        if is_made:
+            # All points go the same way, by whole pixels.
+            torch.testing.assert_close(steps, steps[:, :, :1].round().expand_as(steps), atol=1e-4, rtol=0)
+            assert mixed["valid"].all()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_share_of_made_motion_that_leaves_no_label_is_refused(videos: Path, tmp_path: Path, share: float) -> None:
+    with pytest.raises(ConfigError, match="made_share"):
+        data_of(videos, tmp_path, made_share=share)
