@@ -1,4 +1,4 @@
-"""``refine-motion evaluate``: scores against truth: flow on frame pairs; tracks, masks or key-points on a benchmark."""
+"""``refine-motion evaluate``: scores against truth: flow on frame pairs; tracks, masks, key-points or actions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import argparse
 import torch
 
 from refine_motion.benchmarks.flow_evaluation import DEFAULT_ITERS, evaluate_flow
-from refine_motion.cli import evaluate_keypoints, evaluate_masks, evaluate_tracks
+from refine_motion.cli import evaluate_actions, evaluate_keypoints, evaluate_masks, evaluate_tracks
 from refine_motion.models.load import load_flow_model
 
 # They have parsers of their own, for YAML files.
-_OWN = {"tracks": evaluate_tracks.main, "masks": evaluate_masks.main, "keypoints": evaluate_keypoints.main}
+_OWN = {
+    "tracks": evaluate_tracks.main,
+    "masks": evaluate_masks.main,
+    "keypoints": evaluate_keypoints.main,
+    "actions": evaluate_actions.main,
+}
 
 
 def main(args: list[str]) -> int:
@@ -44,10 +49,11 @@ def main(args: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="refine-motion evaluate", description="Score a model against ground truth.")
-    what = parser.add_subparsers(dest="what", required=True, metavar="{flow,tracks,masks,keypoints}")
+    what = parser.add_subparsers(dest="what", required=True, metavar="{flow,tracks,masks,keypoints,actions}")
     what.add_parser("tracks", help="tracked points on a benchmark, from a YAML file (configs/benchmarks/)")
     what.add_parser("masks", help="predicted masks, or a model that carries them, on DAVIS, from a YAML file")
     what.add_parser("keypoints", help="predicted joints, or a model that carries them, on JHMDB, from a YAML file")
+    what.add_parser("actions", help="a network of clips on UCF101, HMDB51 or your folders of classes, from a YAML file")
     flow = what.add_parser(
         "flow",
         help="optical flow on frame pairs",

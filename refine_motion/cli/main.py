@@ -22,7 +22,7 @@ LIGHTNING_COMMANDS = {
 _CLI_MODULES = {"test": "benchmark_cli", "pretrain": "pretrain_cli"}
 # Commands with a module of their own, ``refine_motion.cli.<name>``, each with ``main(args) -> exit status``.
 OWN_COMMANDS = {
-    "evaluate": "measure models or predictions by ground truth: evaluate flow, tracks, masks or keypoints",
+    "evaluate": "measure models or predictions by ground truth: evaluate flow, tracks, masks, keypoints or actions",
     "track": "follow points through a video: a table, and the video with the tracks drawn over it",
     "propagate": "carry the mask or the points of the first frame through a video: a mask for each frame, and a video",
     "centroids": "fit the colours that CorrFlow learns by to videos (--model.centroids)",

@@ -92,8 +92,10 @@ def _label(args: list[str]) -> None:
             raise ConfigError(f"no {name} given: pass {what} as --{name}")
     teacher, folder = load_trained(config.teacher), Path(config.workdir)
     index = build_index(config.videos, Path(config.cache) / "index")
+    if index.rejected:
+        Console().print(index.table())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    facts = {
+    facts: dict[str, object] = {
         "teacher": str(config.teacher),
         "videos": str(config.videos),
         "command": f"refine-motion {shlex.join(sys.argv[1:])}",

@@ -242,7 +242,9 @@ def _recolour(clips: Tensor, colours: list[tuple[float, float, float, float] | N
     picture = adjust_brightness_accumulative(picture, brightness)
     picture = adjust_contrast_with_mean_subtraction(picture, contrast)
     picture = adjust_saturation_with_gray_subtraction(picture, saturation)
-    picture = adjust_hue(picture, 2 * math.pi * hue)
+    # It takes longer than all the others together.
+    if hue.any():
+        picture = adjust_hue(picture, 2 * math.pi * hue)
     return clips.index_copy(0, index, (255 * picture).unflatten(2, clips.shape[2:4]))
 
 

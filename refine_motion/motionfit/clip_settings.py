@@ -26,10 +26,10 @@ class ClipSettings:
     """
 
     input: Literal["rgb", "flow"] = "rgb"
-    footage: Footage = Footage()
+    footage: Footage = Footage()  # noqa: RUF009  (frozen)
     length: int = 16
     strides: tuple[int, ...] = (1,)
-    flow: FlowSettings = FlowSettings()
+    flow: FlowSettings = FlowSettings()  # noqa: RUF009  (frozen)
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work.

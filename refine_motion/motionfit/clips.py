@@ -149,9 +149,7 @@ class CellClips(Dataset[dict[str, Tensor]]):
         """Sample ``number``; see :meth:`DrawnClips.__getitem__`. ``weight`` is that of the cell."""
         labels = list(self.cells)
         around, place = divmod(number, len(labels))
-        order = torch.randperm(
-            len(labels), generator=Generator().manual_seed(sample_seed(self.seed, around, "order"))
-        )
+        order = torch.randperm(len(labels), generator=Generator().manual_seed(sample_seed(self.seed, around, "order")))
         members = self.cells[labels[int(order[place])]]
         generator = Generator().manual_seed(sample_seed(self.seed, number, "clips"))
         chosen = members[_below(len(members), generator)]
@@ -196,10 +194,9 @@ class SpreadClips(Dataset[dict[str, Tensor]]):
         """
         chosen = self.videos[number]
         found = starts(len(timeline(chosen.video, self.reader.footage.fps)), self.length, self.stride, self.reader)
+        last = len(found) - 1
         # One clip is that of the middle.
-        places = torch.linspace(0, len(found) - 1, self.count + 2)[1:-1] if self.count == 1 else torch.linspace(
-            0, len(found) - 1, self.count
-        )
+        places = torch.tensor([last / 2]) if self.count == 1 else torch.linspace(0, last, self.count)
         read = [
             self.reader.read(chosen.video, found[place], self.stride, self.length)
             for place in places.round().long().tolist()

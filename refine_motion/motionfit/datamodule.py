@@ -163,10 +163,11 @@ class ActionDataModule(ClipDataModule):
         if self.train_videos:
             return
         chosen = labelled_subset(self.benchmark.train(), self.labelled_share, self.share_seed)
-        self.train_videos = self._found(chosen, "to learn from", min(self.strides))
+        train = self._found(chosen, "to learn from", min(self.strides))
         if self.test_clips:
             # Of a test video too short for a clip, the score would be of other videos than those of the list.
             self.test_videos = self._found(self.benchmark.test(), "to test on", self.strides[0])
+        self.train_videos = train
 
     def settings(self) -> dict[str, Any]:
         """See :class:`ClipDataModule`."""
@@ -280,21 +281,22 @@ class PseudoLabelDataModule(ClipDataModule):
         ours = [row for row in self._store.rows if row.cell.video in videos and row.cell.stride in self.strides]
         sure = [row for row in ours if row.confidence >= self.min_confidence]
         cells = [LabelledCell(row.cell, row.label, row.confidence if self.weigh else 1.0) for row in sure]
-        self.samples = CellClips(
+        samples = CellClips(
             cells, videos, self.reader, self._store.granularity, self.clip.length, self.clips, self.seed
         )
-        used = sum(map(len, self.samples.cells.values()))
-        if len(self.samples.cells) < 2:
+        used = sum(map(len, samples.cells.values()))
+        if len(samples.cells) < 2:
             raise ConfigError(
                 f"{self.labels}: of {len(self._store.rows)} labels {len(ours)} are of these videos and strides and "
-                f"{len(sure)} sure enough, with {len(self.samples.cells)} classes among them, and 2 are needed; check "
+                f"{len(sure)} sure enough, with {len(samples.cells)} classes among them, and 2 are needed; check "
                 "data.videos, lower data.min_confidence or data.clip.length"
             )
         strangers = len(videos.keys() - {row.cell.video for row in self._store.rows})
         rank_zero_info(
-            f"{used} of {len(self._store.rows)} labels in use, of {len(self.samples.cells)} of {len(self.classes)} "
-            f"classes; {strangers} of {len(videos)} videos have none"
+            f"{used} of {len(self._store.rows)} labels in use, of {len(samples.cells)} of {len(self.classes)} "
+            f"classes; {strangers} of {len(videos)} videos have none, and {len(self.index.rejected)} cannot be read"
         )
+        self.samples = samples
 
     def settings(self) -> dict[str, Any]:
         """See :class:`ClipDataModule`."""

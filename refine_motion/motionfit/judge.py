@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,6 +15,8 @@ from rich.table import Table
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
+from refine_motion.errors import ConfigError
+from refine_motion.files import replacing
 from refine_motion.metrics.retrieval import VideoRetrieval
 from refine_motion.motionfit.augment import ActionAugmentation
 from refine_motion.motionfit.datamodule import ActionDataModule
@@ -42,13 +46,36 @@ class ActionScores:
         known = {name: None if value != value else value for name, value in self.classes.items()}
         return {"scores": self.scores, "classes": known, "videos": self.videos}
 
+    def to_csv(self, path: str | Path) -> None:
+        """Write ``top1`` of each class and, as row ``mean``, the scores of all, unrounded. Folders are made.
+
+        What is not known is an empty cell.
+        """
+        rows = [{"name": name, "top1": value} for name, value in self.to_dict()["classes"].items()]
+        with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["name", *self.scores])
+            writer.writeheader()
+            writer.writerows([*rows, {"name": "mean", **self.scores}])
+
     def print(self, title: str) -> None:
         """On the screen."""
-        table = Table(title=title)
-        for name in self.scores:
-            table.add_column(name, justify="right")
-        table.add_row(*(f"{value:.1f} %" for value in self.scores.values()))
-        Console().print(table)
+        print_scores(title, self.scores)
+
+
+def print_scores(title: str, scores: Mapping[str, float]) -> None:
+    """A table of one row on the screen.
+
+    Args:
+        title: above the table.
+        scores: per cent, by name.
+    """
+    console, table = Console(), Table()
+    for name in scores:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{value:.1f} %" for value in scores.values()))
+    # As a title of the table it would be folded to the width of the numbers.
+    console.print(title, markup=False, highlight=False, soft_wrap=True)
+    console.print(table)
 
 
 @torch.no_grad()
@@ -62,10 +89,9 @@ def judge_actions(trained: Trained, data: ActionDataModule, crops: int, device: 
         device: to compute on.
 
     Raises:
-        ConfigError: another number of crops.
+        ConfigError: another number of crops, or no clips to judge by.
     """
     count = len(trained.classes)
-    # Of float64 sums, whatever the number of videos.
     right = MulticlassAccuracy(count, average="none")
     metrics = {
         "top1": MulticlassAccuracy(count, average="micro"),
@@ -97,20 +123,29 @@ def judge_retrieval(trained: Trained, data: ActionDataModule, device: torch.devi
 
     Returns:
         ``r_at_<k>`` in per cent, by name.
+
+    Raises:
+        ConfigError: there are no clips to judge by.
     """
     metric = VideoRetrieval()
-    for part, videos in (("train", data.train_videos), ("test", data.test_videos)):
-        before = 0 if part == "train" else len(data.train_videos)
+    parts: tuple[tuple[Literal["train", "test"], int], ...] = (("train", 0), ("test", len(data.train_videos)))
+    for part, first in parts:
         for features, label, number in _looks(trained, data, part, 1, device, head=False):
-            metric.update(features[:, :, 0], label, number + before, gallery=part == "train")
-        assert videos
+            metric.update(features[:, :, 0], label, first + number, gallery=part == "train")
     return {name: value.item() for name, value in metric.compute().items()}
 
 
 def _looks(
-    trained: Trained, data: ActionDataModule, part: Literal["train", "test"], crops: int, device: torch.device, head: bool
+    trained: Trained,
+    data: ActionDataModule,
+    part: Literal["train", "test"],
+    crops: int,
+    device: torch.device,
+    head: bool,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Logits or features ``(B, K, crops, D)`` on the CPU, labels and numbers of the videos of one part."""
+    if not data.test_clips:
+        raise ConfigError("data.test_clips is 0, so there is nothing to judge by; set it to 1 or more, usually 10")
     model = trained.model.to(device).eval()
     view = ActionAugmentation(crop=trained.crop)
     loader = data.test_dataloader(part)

@@ -45,7 +45,7 @@ class PseudoLabelSettings:
     kind: Literal["clusters", "posteriors"] = "clusters"
     unit: Literal["clip", "video"] = "clip"
     strides: tuple[int, ...] | None = None
-    clusters: ClusterSettings = ClusterSettings()
+    clusters: ClusterSettings = ClusterSettings()  # noqa: RUF009  (frozen)
     batch_size: int = 16
 
     def __post_init__(self) -> None:

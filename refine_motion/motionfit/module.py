@@ -104,8 +104,10 @@ class ClipModule(PieceModule):
             self.model.requires_grad_(False)
             self.model.fc.requires_grad_(True)
 
-    def on_train_epoch_start(self) -> None:
-        """Keep the statistics of normalisation too, where only the head learns."""
+    def on_train_start(self) -> None:
+        """Keep the statistics of normalisation too, where only the head learns; see also :class:`PieceModule`."""
+        super().on_train_start()
+        # Not where an epoch starts: that is left out when a training goes on in the midst of it.
         if self.probe:
             self.model.eval()
 
@@ -131,7 +133,7 @@ class ClipModule(PieceModule):
         """
         if self.trainer.max_steps < 1:
             raise ConfigError("trainer.max_steps must be set: the stream of clips has no end")
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in self._groups().items()
         ]
         optimizer = torch.optim.AdamW(groups)

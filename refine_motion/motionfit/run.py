@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from refine_motion.errors import ConfigError
 from refine_motion.files import replacing
 from refine_motion.motionfit.datamodule import ActionDataModule, ClipDataModule
 from refine_motion.motionfit.judge import ActionScores, judge_actions
@@ -50,9 +51,11 @@ def train_clips(
     Raises:
         RefineMotionError: one line on what is wrong with settings, videos or labels, or with what the folder holds.
     """
+    if crops not in (1, 3):
+        raise ConfigError(f"test_crops must be 1 or 3, got {crops}")
     folder = Path(folder)
     weights = folder / WEIGHTS
-    data.setup()
+    data.setup("fit")
     settings = all_settings(trainer, module, data.settings())
     if finished_facts(weights, settings) is None:
         module.build(data.clip.channels, data.classes, data.clip.flow.limit)

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.models.clip_models import build_clip_model, load_clip_weights
 from refine_motion.models.r2plus1d import R2Plus1D
@@ -53,8 +55,7 @@ def load_trained(weights: str | Path) -> Trained:
     Raises:
         WeightsError: the file is missing or damaged, or does not tell how it is used.
     """
-    path = locate_weights(weights)
-    use = read_facts(path).get(_KEY)
+    path, use = _told(weights)
     if use is None:
         raise WeightsError(
             f"{path}: does not tell what clips it was trained on; give weights of `refine-motion fit` with a "
@@ -87,5 +88,14 @@ def has_head(weights: str | Path, classes: tuple[str, ...]) -> bool:
     Raises:
         WeightsError: the file is missing or damaged.
     """
-    use = read_facts(locate_weights(weights)).get(_KEY)
+    _, use = _told(weights)
     return use is not None and tuple(use.get("classes", ())) == classes
+
+
+def _told(weights: str | Path) -> tuple[Path, dict[str, Any] | None]:
+    """The file, and what it tells of how it is used; ``None`` where it does not."""
+    path = locate_weights(weights)
+    try:
+        return path, read_facts(path).get(_KEY)
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: is damaged ({error}); copy it again, or train it again") from error

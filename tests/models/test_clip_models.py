@@ -32,10 +32,21 @@ def test_names_are_those_of_no_model_of_motion() -> None:
     assert all(build_clip_model(name, FLOW, 3).name == name for name in CLIP_MODELS)
 
 
+def test_sizes() -> None:
+    """The smallest is half as wide as the next."""
+    assert [build_clip_model(name, RGB, 3).width for name in CLIP_MODELS] == [512, 128, 64]
+    assert build_clip_model("r2plus1d_10_tiny", FLOW, 3)(torch.zeros(2, FLOW, 4, 32, 32)).shape == (2, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "classes", "limit", "told"),
     [
-        ("r3d_18", 5, 20, "no model of clips is called 'r3d_18'; known ones: r2plus1d_18, r2plus1d_10_small"),
+        (
+            "r3d_18",
+            5,
+            20,
+            "no model of clips is called 'r3d_18'; known ones: r2plus1d_18, r2plus1d_10_small, r2plus1d_10_tiny",
+        ),
         (SMALL, 1, 20, "classes must be at least 2, got 1"),
         (SMALL, 5, 0, "flow_limit must be more than 0 pixels, got 0"),
     ],

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError, LabelError
 from refine_motion.models import load
-from refine_motion.models.base import FlowModel, FrameFeatures, check_frames
+from refine_motion.models.base import FlowModel, FrameFeatures, check_frames, resize_flow
 from refine_motion.models.load import load_flow_model
 from refine_motion.motion.grid import resize_frames
 from refine_motion.motionfit import flow_cache
@@ -187,6 +188,21 @@ def test_strides_in_chunks_of_any_length(
 def test_frames_that_no_stride_needs_are_left_out(cache: FlowCache, model: NormalFlow, videos: list[VideoInfo]) -> None:
     cache.fill(videos[:1], [3], CPU, progress=False)
     assert (model.encoded, model.matched) == (3, 2)
+
+
+@pytest.mark.parametrize("scale", [2.0, 0.75])
+def test_frames_of_another_scale(scale: float, cache: FlowCache, model: NormalFlow, tmp_path: Path) -> None:
+    """The model sees them resized from those of the video, and its flow is brought back to the footage."""
+    frames = smooth(5, (30, 36))
+    video = write(tmp_path / "v", frames)
+    scaled = FlowCache(cache.root, replace(SETTINGS, scale=scale), Footage(SIZE))
+    scaled.fill([video], [2], CPU, progress=False)
+    seen = resize_frames(frames, (round(12 * scale), round(16 * scale)))[::2]
+    wanted = resize_flow(model.flow(seen[:-1], seen[1:], 2), SIZE).clamp(-10, 10)
+    assert wanted.abs().max() > 1
+    found = scaled.read(video, 2, 0, 2)
+    assert found.shape == (2, 2, *SIZE)
+    torch.testing.assert_close(pixels(found, 10.0), wanted.transpose(0, 1), rtol=0, atol=10 / 254 + 1e-5)
 
 
 def test_by_time(model: NormalFlow, tmp_path: Path) -> None:
@@ -361,24 +377,29 @@ class TestKey:
         others = {
             key(FlowSettings(iters=3, limit=10.0)),
             key(FlowSettings(iters=2, limit=11.0)),
+            key(FlowSettings(iters=2, limit=10.0, scale=2.0)),
             key(size=(16, 12)),
             key(fps=5.0),
         }
         with torch.no_grad():
             model.gain += 1
         others.add(key())
-        assert len(others - {first}) == 5
+        assert len(others - {first}) == 6
 
     def test_settings_are_written_beside(self, cache: FlowCache, videos: list[VideoInfo]) -> None:
         cache.fill(videos[:1], [1], CPU, progress=False)
         written = json.loads((cache.root / cache.key / "settings.json").read_text())
-        assert written["flow"] == {"network": None, "weights": "embedded", "iters": 2, "limit": 10.0}
+        assert written["flow"] == {"network": None, "weights": "embedded", "iters": 2, "limit": 10.0, "scale": 1.0}
         assert written["footage"] == {"size": list(SIZE), "fps": None}
 
     def test_frames_that_are_too_small(self, tmp_path: Path, model: NormalFlow) -> None:
-        told = r"footage\.size is 7x16, and 'normal_flow' takes frames of at least 8 pixels a side; set it larger"
+        told = (
+            r"footage\.size times flow\.scale is 7x16, and 'normal_flow' takes frames of at least 8 pixels on each side"
+        )
         with pytest.raises(ConfigError, match=told):
             _ = FlowCache(tmp_path, SETTINGS, Footage((7, 16))).key
+        # Enlarged, they are large enough.
+        assert FlowCache(tmp_path, replace(SETTINGS, scale=2.0), Footage((7, 16))).key
 
 
 @given(
@@ -403,3 +424,6 @@ def test_settings_that_are_refused() -> None:
     for limit in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(ConfigError, match=r"flow\.limit must be more than 0 pixels and finite, got"):
             FlowSettings(limit=limit)
+    for scale in (0.0, -1.0, 8.1, float("nan")):
+        with pytest.raises(ConfigError, match=r"flow\.scale must be more than 0 and at most 8, got"):
+            FlowSettings(scale=scale)

@@ -73,6 +73,29 @@ def test_later_clips_are_in_no_earlier_cell(clip: tuple[Granularity, int, int, i
     assert starts == sorted(starts)
 
 
+@given(some_clip())
+def test_starts_in_a_cell_are_those_of_the_clips_that_get_its_label(
+    clip: tuple[Granularity, int, int, int, int],
+) -> None:
+    cells, frames, _, stride, length = clip
+    places = range(frames - (length - 1) * stride)
+    labelled = {start: cells.cell_of("v", frames, start, stride, length) for start in places}
+    for cell in cells.cells("v", frames):
+        if cell.stride == stride:
+            found = cells.starts_in(cell, frames, length)
+            assert [*found] == [start for start in places if labelled[start] == cell]
+
+
+def test_starts_by_hand() -> None:
+    """Cells of 4 frames in 10: one from 0, and one from 4 with the rest."""
+    cells = Granularity(4, (1,))
+    first, second = cells.cells("v", 10)
+    assert (cells.starts_in(first, 10, 4), cells.starts_in(second, 10, 4)) == (range(2), range(2, 7))
+    # Of clips as long as the video, the only one has its middle in the second.
+    assert (len(cells.starts_in(first, 10, 10)), cells.starts_in(second, 10, 10)) == (0, range(1))
+    assert len(cells.starts_in(second, 10, 11)) == 0
+
+
 def test_by_hand() -> None:
     """4 frames a clip at strides 1 and 3 in 30 frames: seven cells of 4 frames and the rest, two of 12 and the rest."""
     cells = Granularity(4, (1, 3))

@@ -89,6 +89,16 @@ def test_clips_that_have_no_flow(video: VideoInfo, flow: FlowReader) -> None:
         flow.read(video, 0, 4, 2)
 
 
+def test_where_clips_may_start(video: VideoInfo, flow: FlowReader) -> None:
+    """Frames are read from any, flow from every second where it is of every second."""
+    rgb = RgbReader(Footage(SIZE))
+    assert [rgb.step(stride) for stride in (1, 2, 4)] == [1, 1, 1]
+    assert [flow.step(stride) for stride in (1, 2, 4)] == [1, 2, 4]
+    for reader, stride in ((rgb, 2), (flow, 1), (flow, 2)):
+        for start in range(0, 9 - stride, reader.step(stride)):
+            assert reader.read(video, start, stride, 2).shape[0] == reader.channels
+
+
 @pytest.mark.parametrize("kind", ["rgb", "flow"])
 @pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_in_a_worker(kind: str, context: str, video: VideoInfo, flow: FlowReader) -> None:

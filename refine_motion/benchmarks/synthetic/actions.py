@@ -55,7 +55,7 @@ class ActionSet:
     unlabelled: int = 400
     test: int = 160
     size: tuple[int, int] = (64, 64)
-    frames: int = 32
+    frames: int = 16
     max_speed: float = 4.0
     fps: float = 12.0
     seed: int = 0
