@@ -53,7 +53,14 @@ AUGMENT = ClipAugmentation(
 )
 LABELS = TrackLabelSettings(iters=4, dense=128, views=("1.5x", "1.5x flip", "linked"))
 TRAINING: dict[str, Any] = {"iters": 4, "learning_rate": 1e-4, "ema": 0.95}
-DATA: dict[str, Any] = {"stride": 4, "backward": False, "points": 128, "num_workers": 1, "holdout": 0.15}
+DATA: dict[str, Any] = {
+    "stride": 4,
+    "backward": False,
+    "points": 128,
+    "made_share": 0.3,
+    "num_workers": 1,
+    "holdout": 0.15,
+}
 
 
 @dataclass(frozen=True)

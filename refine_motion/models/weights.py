@@ -260,8 +260,11 @@ def _header(path: Path) -> dict[str, Any]:
     """
     if path.suffix != ".safetensors":
         return {}
-    with safe_open(path, framework="pt") as file:
-        text = (file.metadata() or {}).get("refine_motion", "{}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("refine_motion", "{}")
+    except SafetensorError as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error}); copy or download it again") from error
     try:
         header = json.loads(text)
     except ValueError as error:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 
 from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.models.clip_models import build_clip_model, load_clip_weights
@@ -55,7 +54,8 @@ def load_trained(weights: str | Path) -> Trained:
     Raises:
         WeightsError: the file is missing or damaged, or does not tell how it is used.
     """
-    path, use = _told(weights)
+    path = locate_weights(weights)
+    use = read_facts(path).get(_KEY)
     if use is None:
         raise WeightsError(
             f"{path}: does not tell what clips it was trained on; give weights of `refine-motion fit` with a "
@@ -88,14 +88,5 @@ def has_head(weights: str | Path, classes: tuple[str, ...]) -> bool:
     Raises:
         WeightsError: the file is missing or damaged.
     """
-    _, use = _told(weights)
+    use = read_facts(locate_weights(weights)).get(_KEY)
     return use is not None and tuple(use.get("classes", ())) == classes
-
-
-def _told(weights: str | Path) -> tuple[Path, dict[str, Any] | None]:
-    """The file, and what it tells of how it is used; ``None`` where it does not."""
-    path = locate_weights(weights)
-    try:
-        return path, read_facts(path).get(_KEY)
-    except SafetensorError as error:
-        raise WeightsError(f"{path}: is damaged ({error}); copy it again, or train it again") from error
