@@ -12,7 +12,7 @@ REFINED ?=
 DEMO_TASK ?= flow
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow learn real real-tracks real-tracks-refine real-propagate bench ablation demo domains track-domains lint types clean help
+.PHONY: install test slow learn real real-tracks real-tracks-refine real-propagate bench ablation demo domains track-domains motionfit lint types clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -69,6 +69,9 @@ domains: install ## the demo on every made domain, as one table, pages in runs/d
 track-domains: install ## small PIPs refined on the made domains, three seeds, as one table; and which pseudo-tracks each rule keeps; in runs/ablation, many hours, goes on where it was interrupted
 	$(BIN)/python -m tests.ablation.track_labels
 	$(BIN)/python -m tests.ablation.track_domains
+
+motionfit: install ## all steps of MotionFit on the made action set, with what they are compared with, as one table in runs/motionfit_small; goes on where it was interrupted
+	$(BIN)/python -m tests.ablation.motionfit
 
 lint: install ## style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
