@@ -54,10 +54,9 @@ def main(args: list[str]) -> int:
     data.setup()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.retrieval:
-        data.fill(device)
-    else:
         # Accuracy looks at no video to learn from, and their flow would take most of the time.
-        data.reader.prepare([labelled.video for labelled in data.test_videos], data.strides, device)
+        data.fill(device)
+    data.fill_test(device)
     test, listed = len(data.test_videos), len(benchmark.test())
     facts = {
         "title": benchmark.title,

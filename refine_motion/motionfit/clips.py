@@ -55,6 +55,22 @@ def starts(frames: int, length: int, stride: int, reader: ClipReader) -> range:
     return range(0, max(0, frames - (length - 1) * stride), reader.step(stride))
 
 
+def fitting_stride(frames: int, length: int, stride: int) -> int:
+    """The stride of clips to judge a video by: the one asked for, or the largest that a short video has room for.
+
+    Test sets have videos of less than a second; left out, the score would be of another test set.
+
+    Args:
+        frames: of the video's timeline.
+        length: frames of a clip.
+        stride: asked for.
+
+    Returns:
+        0 where there is no room at any.
+    """
+    return stride if length == 1 else min(stride, (frames - 1) // (length - 1))
+
+
 class DrawnClips(Dataset[dict[str, Tensor]]):
     """Clips of labelled videos without end: every video once, in an order that is drawn anew each time around.
 
@@ -173,7 +189,7 @@ class SpreadClips(Dataset[dict[str, Tensor]]):
         videos: each with room for a clip.
         reader: reads the clips.
         length: T, frames of a clip.
-        stride: frames from one of them to the next.
+        stride: frames from one of them to the next; see :func:`fitting_stride`.
         count: K of each video; some come again where it has not so many.
     """
 
@@ -193,12 +209,14 @@ class SpreadClips(Dataset[dict[str, Tensor]]):
             LabelError: flow cannot be read.
         """
         chosen = self.videos[number]
-        found = starts(len(timeline(chosen.video, self.reader.footage.fps)), self.length, self.stride, self.reader)
+        frames = len(timeline(chosen.video, self.reader.footage.fps))
+        stride = fitting_stride(frames, self.length, self.stride)
+        found = starts(frames, self.length, stride, self.reader)
         last = len(found) - 1
         # One clip is that of the middle.
         places = torch.tensor([last / 2]) if self.count == 1 else torch.linspace(0, last, self.count)
         read = [
-            self.reader.read(chosen.video, found[place], self.stride, self.length)
+            self.reader.read(chosen.video, found[place], stride, self.length)
             for place in places.round().long().tolist()
         ]
         return {"clips": torch.stack(read), "label": torch.tensor(chosen.label), "number": torch.tensor(number)}

@@ -30,6 +30,7 @@ class ClusterSettings:
         whiten: scale each of these to variance 1, so that all count alike.
         seed: of the starts of k-means.
         starts: how many are tried.
+        sample: at most so many features, drawn by the seed, are clustered; the others are then taken in.
     """
 
     count: int = 64
@@ -37,6 +38,7 @@ class ClusterSettings:
     whiten: bool = True
     seed: int = 0
     starts: int = 10
+    sample: int = 200_000
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work.
@@ -48,6 +50,8 @@ class ClusterSettings:
             raise ConfigError(f"clusters.count must be at least 2, got {self.count}")
         if self.components is not None and self.components < 1:
             raise ConfigError(f"clusters.components must be at least 1, or none, got {self.components}")
+        if self.sample < self.count:
+            raise ConfigError(f"clusters.sample must be at least clusters.count, {self.count}, got {self.sample}")
         if self.starts < 1:
             raise ConfigError(f"clusters.starts must be at least 1, got {self.starts}")
 
@@ -111,6 +115,10 @@ def fit_clusters(features: Tensor, settings: ClusterSettings) -> FeatureClusters
         ConfigError: there are too few different features for so many clusters or components.
         LabelError: a feature is not finite.
     """
+    if len(features) > settings.sample:
+        generator = torch.Generator().manual_seed(settings.seed)
+        # In their order, which clusters of as many as there are keep.
+        features = features[torch.randperm(len(features), generator=generator)[: settings.sample].sort().values]
     mean, projection = None, None
     if settings.components is not None:
         mean, projection = _principal(_finite(features), settings.components, settings.whiten)

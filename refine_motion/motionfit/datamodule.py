@@ -18,7 +18,15 @@ from refine_motion.benchmarks.actions.benchmark import ActionBenchmark, ActionVi
 from refine_motion.benchmarks.actions.subset import labelled_subset
 from refine_motion.errors import ConfigError, VideoError
 from refine_motion.motionfit.clip_settings import ClipSettings
-from refine_motion.motionfit.clips import CellClips, DrawnClips, LabelledCell, LabelledVideo, SpreadClips, starts
+from refine_motion.motionfit.clips import (
+    CellClips,
+    DrawnClips,
+    LabelledCell,
+    LabelledVideo,
+    SpreadClips,
+    fitting_stride,
+    starts,
+)
 from refine_motion.motionfit.label_store import read_labels
 from refine_motion.motionfit.timeline import timeline
 from refine_motion.training.stream import Batches, step_loader
@@ -93,8 +101,9 @@ class ClipDataModule(LightningDataModule):
         batches = Batches(self._training(), self.batch_size, self.seed, world, rank)
         return step_loader(batches, trainer, self.num_workers)
 
-    def _common(self) -> dict[str, Any]:
-        digest = hashlib.sha256("\n".join(video.key for video in self.videos).encode()).hexdigest()[:16]
+    def _common(self, samples: Sequence[str]) -> dict[str, Any]:
+        """What is common, of samples that are named with their labels."""
+        digest = hashlib.sha256("\n".join(samples).encode()).hexdigest()[:16]
         return {
             "videos": digest,
             "reader": self.reader.settings(),
@@ -150,8 +159,8 @@ class ActionDataModule(ClipDataModule):
 
     @property
     def videos(self) -> list[VideoInfo]:
-        """To learn from, then to test on."""
-        return [labelled.video for labelled in (*self.train_videos, *self.test_videos)]
+        """To learn from."""
+        return [labelled.video for labelled in self.train_videos]
 
     def setup(self, stage: str | None = None) -> None:
         """Read the lists of the collection and probe its videos.
@@ -165,18 +174,24 @@ class ActionDataModule(ClipDataModule):
         chosen = labelled_subset(self.benchmark.train(), self.labelled_share, self.share_seed)
         train = self._found(chosen, "to learn from", min(self.strides))
         if self.test_clips:
-            # Of a test video too short for a clip, the score would be of other videos than those of the list.
-            self.test_videos = self._found(self.benchmark.test(), "to test on", self.strides[0])
+            self.test_videos = self._found(self.benchmark.test(), "to test on", 1)
+            train = self._without_test(train)
         self.train_videos = train
 
     def settings(self) -> dict[str, Any]:
-        """See :class:`ClipDataModule`."""
-        return self._common() | {
-            "benchmark": self.benchmark.title,
-            "labelled_share": self.labelled_share,
-            "share_seed": self.share_seed,
-            "test_clips": self.test_clips,
-        }
+        """See :class:`ClipDataModule`; what it is tested on does not count."""
+        labels = [f"{labelled.video.key}:{labelled.label}" for labelled in self.train_videos]
+        return self._common(labels) | {"benchmark": self.benchmark.title, "classes": list(self.classes)}
+
+    def fill_test(self, device: torch.device) -> None:
+        """As :meth:`fill`, of the test videos and their strides alone."""
+        by_stride: dict[int, list[VideoInfo]] = {}
+        for labelled in self.test_videos:
+            frames = len(timeline(labelled.video, self.reader.footage.fps))
+            stride = fitting_stride(frames, self.clip.length, self.strides[0])
+            by_stride.setdefault(stride, []).append(labelled.video)
+        for stride, videos in by_stride.items():
+            self.reader.prepare(videos, [stride], device)
 
     def test_dataloader(self, part: Literal["train", "test"] = "test") -> DataLoader[dict[str, Tensor]]:
         """Clips spread over the videos of one part, one video a batch.
@@ -208,6 +223,16 @@ class ActionDataModule(ClipDataModule):
                 f"{lost} that cannot be read or are copies"
             )
         return fit
+
+    def _without_test(self, train: list[LabelledVideo]) -> list[LabelledVideo]:
+        """Without copies of test videos, which would be tested by heart."""
+        tested = {labelled.video.key for labelled in self.test_videos}
+        kept = [labelled for labelled in train if labelled.video.key not in tested]
+        if not kept:
+            raise VideoError(f"{self.benchmark.title}: all videos to learn from are copies of test videos; give others")
+        if len(kept) < len(train):
+            rank_zero_info(f"to learn from: {len(train) - len(kept)} copies of test videos are left out")
+        return kept
 
     def _fits(self, video: VideoInfo, stride: int) -> bool:
         return bool(starts(len(timeline(video, self.reader.footage.fps)), self.clip.length, stride, self.reader))
@@ -300,7 +325,7 @@ class PseudoLabelDataModule(ClipDataModule):
 
     def settings(self) -> dict[str, Any]:
         """See :class:`ClipDataModule`."""
-        return self._common() | {
+        return self._common([video.key for video in self.videos]) | {
             "labels": self._store.digest,
             "min_confidence": self.min_confidence,
             "weigh": self.weigh,

@@ -84,7 +84,8 @@ def write_labels(folder: str | Path, table: LabelTable) -> Path:
     with replacing(folder / "labels.json") as partial:
         partial.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     with replacing(folder / "labels.csv") as partial:
-        partial.write_text(text, encoding="utf-8")
+        # Names of files need not be UTF-8, and may have any character.
+        partial.write_bytes(text.encode("utf-8", "surrogateescape"))
     return folder / "labels.csv"
 
 
@@ -100,11 +101,11 @@ def read_labels(folder: str | Path) -> LabelTable:
     folder = Path(folder)
     advice = "make the labels with `refine-motion label --config configs/motionfit/pseudo_labels.yaml`"
     try:
-        text = (folder / "labels.csv").read_text(encoding="utf-8")
+        text = (folder / "labels.csv").read_bytes().decode("utf-8", "surrogateescape")
         facts = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         if facts["schema"] != SCHEMA:
             raise LabelError(f"{folder}: labels of format {facts['schema']}, and {SCHEMA} is known here; {advice}")
-        header, *lines = csv.reader(io.StringIO(text))
+        header, *lines = csv.reader(io.StringIO(text, newline=""))
         if header != _COLUMNS:
             raise ValueError(f"columns are {','.join(header)}")
         rows = tuple(
@@ -129,8 +130,9 @@ def read_labels(folder: str | Path) -> LabelTable:
 
 
 def _text(rows: Sequence[Row]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    out = io.StringIO(newline="")
+    # With its own end of lines, as names with either half of it in them are quoted by that alone.
+    writer = csv.writer(out)
     writer.writerow(_COLUMNS)
     for row in rows:
         # Every digit that float32 has.
@@ -139,4 +141,4 @@ def _text(rows: Sequence[Row]) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]

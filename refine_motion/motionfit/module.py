@@ -6,6 +6,7 @@ learns classes in each of them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from refine_motion.errors import ConfigError
 from refine_motion.models.clip_models import build_clip_model, load_clip_weights
 from refine_motion.models.r2plus1d import R2Plus1D
+from refine_motion.models.weights import locate_weights
 from refine_motion.motionfit.augment import ActionAugmentation
 from refine_motion.motionfit.losses import MultiClipLoss
 from refine_motion.motionfit.trained import has_head
@@ -74,7 +76,7 @@ class ClipModule(PieceModule):
         self.limit = 0.0
         self.settings = {
             "network": network,
-            "weights": weights,
+            "weights": None if weights is None else _digest(weights),
             "loss": vars(loss),
             "augment": vars(augment),
             "probe": probe,
@@ -126,23 +128,19 @@ class ClipModule(PieceModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a warm-up and half a cosine; biases and normalisation are not decayed.
-
-        Raises:
-            ConfigError: ``trainer.max_steps`` is not set.
-        """
-        if self.trainer.max_steps < 1:
-            raise ConfigError("trainer.max_steps must be set: the stream of clips has no end")
+        """AdamW with a warm-up and half a cosine; biases and normalisation are not decayed."""
         groups: list[dict[str, Any]] = [
             {"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in self._groups().items()
         ]
         optimizer = torch.optim.AdamW(groups)
         # One more, because Lightning asks for the rate after the last step too.
+        steps = self.trainer.max_steps + 1
         schedule = OneCycleLR(
             optimizer,
             max_lr=[group["lr"] for group in groups],
-            total_steps=self.trainer.max_steps + 1,
-            pct_start=self.warmup,
+            total_steps=steps,
+            # A warm-up of just one step is one of no length for torch, which then divides by it.
+            pct_start=self.warmup if abs(self.warmup * steps - 1) > 1e-6 else 1.01 / steps,
             cycle_momentum=False,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -156,3 +154,8 @@ class ClipModule(PieceModule):
             rate = self.learning_rate * (1 if whole else self.body_rate)
             groups.setdefault((rate, self.weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
         return groups
+
+
+def _digest(weights: str) -> str:
+    """16 hex digits over a file of weights: another one under the same name makes another training."""
+    return hashlib.sha256(locate_weights(weights).read_bytes()).hexdigest()[:16]

@@ -53,6 +53,8 @@ def train_clips(
     """
     if crops not in (1, 3):
         raise ConfigError(f"test_crops must be 1 or 3, got {crops}")
+    if trainer.max_steps < 1:
+        raise ConfigError("trainer.max_steps must be set: the stream of clips has no end")
     folder = Path(folder)
     weights = folder / WEIGHTS
     data.setup("fit")
@@ -77,9 +79,11 @@ def _scores(trainer: Trainer, data: ClipDataModule, weights: Path, crops: int) -
     """Of the test videos, on the first process."""
     if not isinstance(data, ActionDataModule) or not data.test_videos or not trainer.is_global_zero:
         return None
-    data.fill(trainer.strategy.root_device)
+    data.fill_test(trainer.strategy.root_device)
     scores = judge_actions(load_trained(weights), data, crops, trainer.strategy.root_device)
     scores.print(f"{data.benchmark.title}: {len(data.test_videos)} videos, {data.test_clips} clips, {crops} crops")
     with replacing(weights.with_name("scores.json")) as partial:
-        partial.write_text(json.dumps(scores.to_dict(), indent=1) + "\n", encoding="utf-8")
+        left_out = len(data.benchmark.test()) - len(data.test_videos)
+        facts = {"clips": data.test_clips, "crops": crops, "left_out": left_out}
+        partial.write_text(json.dumps({**facts, **scores.to_dict()}, indent=1) + "\n", encoding="utf-8")
     return scores

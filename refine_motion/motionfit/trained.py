@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-
 from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.models.clip_models import build_clip_model, load_clip_weights
 from refine_motion.models.r2plus1d import R2Plus1D

@@ -30,11 +30,13 @@ def random_shift(frame: Tensor, length: int, points: int, seed: int) -> tuple[Te
     generator = torch.Generator().manual_seed(seed)
     speed_share, turn = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
     size = torch.tensor([frame.shape[-1], frame.shape[-2]])
-    fastest = max(_SLOWEST, min(_FASTEST, _LARGEST * size.min().item() / (length - 1)))
-    speed, angle = _SLOWEST * (fastest / _SLOWEST) ** speed_share, math.tau * turn
+    fastest = min(_FASTEST, _LARGEST * size.min().item() / (length - 1))
+    # In a small frame nothing may be as fast as the slowest elsewhere.
+    slowest = min(_SLOWEST, fastest)
+    speed, angle = slowest * (fastest / slowest) ** speed_share, math.tau * turn
     step = speed * torch.tensor([math.cos(angle), math.sin(angle)])
     way = (torch.arange(length)[:, None] * step).round()
     frames = torch.stack([frame.roll((int(y), int(x)), dims=(-2, -1)) for x, y in way.tolist()])
     low, high = (-way).amax(dim=0), size - 1 - way.amax(dim=0)
-    start = low + (high - low).clamp(min=0) * torch.rand(points, 2, generator=generator)
+    start = low + (high - low) * torch.rand(points, 2, generator=generator)
     return frames, start + way[:, None]

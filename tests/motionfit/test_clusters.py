@@ -156,3 +156,20 @@ def test_features_that_are_refused() -> None:
     for act in (lambda: fit_clusters(broken, SETTINGS[1]), lambda: TestConfidence.clusters.assign(broken[:, :2])):
         with pytest.raises(LabelError, match=r"of 120 features are not finite; train the teacher again"):
             act()
+
+
+def test_clusters_of_a_part_take_in_the_rest() -> None:
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.eye(4).repeat_interleave(50, dim=0)
+    features = centres + 0.01 * torch.randn(200, 4, generator=generator)
+    found = fit_clusters(features, ClusterSettings(count=4, sample=40))
+    ids = found.assign(features).ids.view(4, 50)
+    assert (ids == ids[:, :1]).all()
+    assert len(ids[:, 0].unique()) == 4
+    # Another part makes other centroids, the same part the same.
+    again = fit_clusters(features, ClusterSettings(count=4, sample=40))
+    whole = fit_clusters(features, ClusterSettings(count=4))
+    assert torch.equal(found.centroids, again.centroids)
+    assert not torch.equal(found.centroids, whole.centroids)
+    with pytest.raises(ConfigError, match=r"clusters\.sample"):
+        ClusterSettings(count=4, sample=3)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ VIDEOS = {
     "test/fall/a": 12,
     "test/rise/a": 9,
     "test/rise/thin": 6,
+    "test/rise/short": 3,
 }
 
 
@@ -69,34 +71,52 @@ class TestActions:
         )
 
     def test_what_is_left_out_is_told(self, root: Path, cache: str, caplog: pytest.LogCaptureFixture) -> None:
-        """To learn from, any of the strides will do; the test is at the first."""
+        """Any of the strides will do to learn from, and any at all to be tested on."""
         data = self.data(root, cache)
         with caplog.at_level("INFO"):
             data.setup()
         assert names([one.video.path for one in data.train_videos]) == ["fall/a", "fall/b", "rise/a", "rise/thin"]
         assert [one.label for one in data.train_videos] == [0, 0, 1, 1]
-        assert names([one.video.path for one in data.test_videos]) == ["fall/a", "rise/a"]
+        assert names([one.video.path for one in data.test_videos]) == ["fall/a", "rise/a", "rise/thin"]
         assert data.classes == ("fall", "rise")
         assert (
             "to learn from: 4 of 7 videos; left out: 1 too short for a clip, 2 that cannot be read or are copies"
             in caplog.text
         )
-        assert "to test on: 2 of 3 videos; left out: 1 too short for a clip, 0 that cannot be read" in caplog.text
+        assert "to test on: 3 of 4 videos; left out: 1 too short for a clip, 0 that cannot be read" in caplog.text
         # Once it is set up, nothing is looked for again.
         caplog.clear()
         data.setup("fit")
         assert caplog.text == ""
 
     def test_no_video_is_long_enough(self, root: Path, cache: str) -> None:
-        told = f"{root.name}: no video to test on has 4 frames at stride 4; lower data.clip.length or data.clip.strides"
-        data = self.data(root, cache, replace(CLIP, strides=(4, 2)))
+        data = self.data(root, cache, replace(CLIP, length=13))
         # Nor when it is tried again.
         for _ in range(2):
-            with pytest.raises(VideoError) as raised:
+            with pytest.raises(VideoError, match="no video to learn from has 13 frames at stride 1; lower"):
                 data.setup()
-            assert str(raised.value) == told
-        with pytest.raises(VideoError, match="no video to learn from has 13 frames at stride 1"):
-            self.data(root, cache, replace(CLIP, length=13)).setup()
+
+    def test_a_short_video_is_tested_at_the_stride_it_has_room_for(self, root: Path, cache: str) -> None:
+        data = self.data(root, cache, replace(CLIP, strides=(4, 2)))
+        data.setup()
+        looked = [*data.test_dataloader()]
+        assert names([one.video.path for one in data.test_videos]) == ["fall/a", "rise/a", "rise/thin"]
+        # Of 12, 9 and 6 frames there is room for 4 frames at strides 3, 2 and 1.
+        for batch, labelled, stride, last in zip(looked, data.test_videos, (3, 2, 1), (2, 2, 2), strict=True):
+            first, other = batch["clips"][0]
+            assert torch.equal(first, data.reader.read(labelled.video, 0, stride, 4))
+            assert torch.equal(other, data.reader.read(labelled.video, last, stride, 4))
+
+    def test_copies_of_test_videos_are_not_learnt_from(
+        self, root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        shutil.copytree(root, tmp_path / "copied")
+        shutil.copy(root / "test/rise/a.mp4", tmp_path / "copied/train/rise/known.mp4")
+        data = self.data(tmp_path / "copied", str(tmp_path / "cache"))
+        with caplog.at_level("INFO"):
+            data.setup()
+        assert "known" not in {one.video.path.stem for one in data.train_videos}
+        assert "1 copies of test videos are left out" in caplog.text
 
     def test_no_test(self, root: Path, cache: str) -> None:
         data = self.data(root, cache, replace(CLIP, strides=(4, 2)), test_clips=0)
@@ -120,7 +140,7 @@ class TestActions:
         data.setup()
         train, test = ([*data.test_dataloader(part)] for part in ("train", "test"))  # type: ignore[arg-type]
         assert [batch["label"].item() for batch in train] == [0, 0, 1]
-        assert [batch["label"].item() for batch in test] == [0, 1]
+        assert [batch["label"].item() for batch in test] == [0, 1, 1]
         assert train[0]["clips"].shape == test[0]["clips"].shape == (1, 2, 3, 4, *SIZE)
         assert torch.equal(test[0]["clips"][0, 0], data.reader.read(data.test_videos[0].video, 0, 2, 4))
         assert torch.equal(test[0]["clips"][0, 1], data.reader.read(data.test_videos[0].video, 5, 2, 4))
@@ -135,6 +155,8 @@ class TestActions:
 
         first = settings()
         assert first == settings(num_workers=2)
+        # What it is tested on is none of its business.
+        assert first == settings(test_clips=3)
         others = [
             settings(**more)
             for more in (
@@ -167,7 +189,11 @@ class TestFlow:
         monkeypatch.setattr(type(data.reader), "prepare", lambda *given: asked.append(given[1:]))
         data.fill(torch.device("cpu"))
         assert asked == [(data.videos, (2, 1), torch.device("cpu"))]
-        assert len(data.videos) == len(data.train_videos) + len(data.test_videos)
+        assert data.videos == [one.video for one in data.train_videos]
+        asked.clear()
+        data.fill_test(torch.device("cpu"))
+        by_length = [one.video for one in data.test_videos]
+        assert asked == [(by_length[:2], [2], torch.device("cpu")), (by_length[2:], [1], torch.device("cpu"))]
 
 
 @pytest.fixture

@@ -122,3 +122,10 @@ def test_labels_beyond_the_classes(label: int, tmp_path: Path) -> None:
 def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match=r"labels\.csv: cannot be read \(No such file or directory\); make the labels"):
         read_labels(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["videos/a\udcff.mp4", "videos/a\rb.mp4", "videos/a\nb.mp4"])
+def test_any_name_of_a_file(name: str, tmp_path: Path) -> None:
+    """One that is no UTF-8, and one with the end of a line in it."""
+    write_labels(tmp_path, replace(TABLE, rows=(replace(ROWS[0], path=name), *ROWS[1:])))
+    assert [row.path for row in read_labels(tmp_path).rows] == [name, *(row.path for row in ROWS[1:])]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -178,3 +179,29 @@ def test_settings_are_plain() -> None:
     assert (found["loss"], found["network"]) == ({"kind": "both", "mean_share": 0.25}, TINY)
     assert found["augment"]["crop"] == [112, 112]
     assert {"probe", "learning_rate", "body_rate", "weight_decay", "warmup", "weights"} <= found.keys()
+
+
+def test_other_weights_under_the_same_name_are_another_training(weights: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "weights.safetensors"
+    copy.write_bytes(weights.read_bytes())
+    first = ClipModule(TINY, weights=str(weights)).settings
+    assert first == ClipModule(TINY, weights=str(copy)).settings
+    torch.manual_seed(5)
+    other = Trained(build_clip_model(TINY, 3, 3), ClipSettings("rgb", Footage((16, 16))), (16, 16), CLASSES)
+    save_trained(other, copy, {})
+    assert first != ClipModule(TINY, weights=str(copy)).settings
+
+
+@pytest.mark.parametrize("steps", [4, 9, 19])
+def test_a_warm_up_of_any_length(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of just one step, which torch divides by."""
+    module = built(warmup=0.1, learning_rate=0.5)
+    monkeypatch.setattr(ClipModule, "trainer", SimpleNamespace(max_steps=steps))
+    found = module.configure_optimizers()
+    rates = []
+    for _ in range(steps):
+        rates.append(max(group["lr"] for group in found["optimizer"].param_groups))
+        found["optimizer"].step()
+        found["lr_scheduler"]["scheduler"].step()
+    assert min(rates) > 0
+    assert rates[-1] < max(rates) <= 0.5 + 1e-9
