@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from typing import Any
-
-from lightning.pytorch import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 
 from refine_motion.benchmarks.source_domain import ProceduralClips
-from refine_motion.cli.start import build, checkpoints_in, data_seed
+from refine_motion.cli.piece_cli import PieceCLI
+from refine_motion.cli.start import build
 from refine_motion.corrflow.datamodule import CorrFlowDataModule
 from refine_motion.corrflow.module import CorrFlowModule
 from refine_motion.corrflow.run import train_once
 from refine_motion.errors import ConfigError
 from refine_motion.motion.full_attention import FullAttention
 from refine_motion.motion.local_attention import LocalAttention
-from refine_motion.training.checkpoint import PieceCheckpoint
 
 # Imported so that YAML files may give these class names without their modules.
 __all__ = ["FullAttention", "LocalAttention", "ProceduralClips", "run"]
@@ -25,33 +20,19 @@ __all__ = ["FullAttention", "LocalAttention", "ProceduralClips", "run"]
 TASK = "corrflow"
 
 
-class CorrFlowCLI(LightningCLI):
-    """Adds the work folder and the checkpoints in it; trains when it is made.
+class CorrFlowCLI(PieceCLI):
+    """See :class:`PieceCLI`."""
 
-    Args:
-        module: what is trained.
-        data: what serves the clips.
-        **settings: as of ``LightningCLI``.
-    """
+    workdir = "runs/corrflow"
 
-    def __init__(self, module: type[LightningModule], data: type[LightningDataModule], **settings: Any):
-        super().__init__(module, data, run=False, **settings)
-        command = f"refine-motion {shlex.join(sys.argv[1:])}"
+    def train(self, command: str) -> None:
+        """See :class:`PieceCLI`."""
         train_once(self.trainer, self.model, self.datamodule, self.config["workdir"], command)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """``--workdir``, ``--task`` and ``--checkpoint.every``."""
-        parser.add_argument(
-            "--workdir", type=str, default="runs/corrflow", help="folder for everything this run writes"
-        )
+        """``--task`` as well."""
+        super().add_arguments_to_parser(parser)
         parser.add_argument("--task", type=str, default=TASK, help="corrflow")
-        parser.add_lightning_class_args(PieceCheckpoint, "checkpoint")
-        parser.link_arguments("workdir", "checkpoint.folder", compute_fn=checkpoints_in)
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=data_seed)
-
-    def before_instantiate_classes(self) -> None:
-        """The name that the configuration is saved under."""
-        self.save_config_kwargs["config_filename"] = "fit.yaml"
 
 
 def run(args: list[str]) -> None:

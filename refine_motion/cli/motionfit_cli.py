@@ -6,19 +6,18 @@ import shlex
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import torch
 from jsonargparse import ArgumentParser
-from lightning.pytorch import LightningDataModule, LightningModule
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser
 from rich.console import Console
 from rich.table import Table
 
 from refine_motion.benchmarks.actions.class_folders import ClassFolders
 from refine_motion.benchmarks.actions.hmdb51 import Hmdb51
 from refine_motion.benchmarks.actions.ucf101 import Ucf101
-from refine_motion.cli.start import build, checkpoints_in, data_seed
+from refine_motion.cli.piece_cli import PieceCLI
+from refine_motion.cli.start import build
 from refine_motion.errors import ConfigError
 from refine_motion.motionfit.datamodule import ActionDataModule, ClipDataModule, PseudoLabelDataModule
 from refine_motion.motionfit.label import PseudoLabelSettings, label_cells
@@ -26,7 +25,6 @@ from refine_motion.motionfit.label_store import LabelTable
 from refine_motion.motionfit.module import ClipModule
 from refine_motion.motionfit.run import train_clips
 from refine_motion.motionfit.trained import load_trained
-from refine_motion.training.checkpoint import PieceCheckpoint
 from refine_motion.video.index import build_index
 
 # Imported so that YAML files may give these class names without their modules.
@@ -35,36 +33,22 @@ __all__ = ["ActionDataModule", "ClassFolders", "Hmdb51", "PseudoLabelDataModule"
 TASK = "motionfit"
 
 
-class MotionFitCLI(LightningCLI):
-    """Adds the work folder and the checkpoints in it; trains when it is made.
+class MotionFitCLI(PieceCLI):
+    """See :class:`PieceCLI`."""
 
-    Args:
-        module: what is trained.
-        data: what serves the clips.
-        **settings: as of ``LightningCLI``.
-    """
+    workdir = "runs/motionfit"
+    seed_key = "data.init_args.seed"
 
-    def __init__(self, module: type[LightningModule], data: type[LightningDataModule], **settings: Any):
-        super().__init__(module, data, run=False, **settings)
-        command = f"refine-motion {shlex.join(sys.argv[1:])}"
-        train_clips(
-            self.trainer, self.model, self.datamodule, self.config["workdir"], command, self.config["test_crops"]
-        )
+    def train(self, command: str) -> None:
+        """See :class:`PieceCLI`."""
+        workdir, crops = self.config["workdir"], self.config["test_crops"]
+        train_clips(self.trainer, self.model, self.datamodule, workdir, command, crops)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """``--workdir``, ``--task``, ``--test_crops`` and ``--checkpoint.every``."""
-        parser.add_argument(
-            "--workdir", type=str, default="runs/motionfit", help="folder for everything this run writes"
-        )
+        """``--task`` and ``--test_crops`` as well."""
+        super().add_arguments_to_parser(parser)
         parser.add_argument("--task", type=str, default=TASK, help="motionfit")
         parser.add_argument("--test_crops", type=int, default=3, help="crops of each clip to test on: 1 or 3")
-        parser.add_lightning_class_args(PieceCheckpoint, "checkpoint")
-        parser.link_arguments("workdir", "checkpoint.folder", compute_fn=checkpoints_in)
-        parser.link_arguments("seed_everything", "data.init_args.seed", compute_fn=data_seed)
-
-    def before_instantiate_classes(self) -> None:
-        """The name that the configuration is saved under."""
-        self.save_config_kwargs["config_filename"] = "fit.yaml"
 
 
 def run(args: list[str]) -> None:

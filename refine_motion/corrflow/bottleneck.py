@@ -6,7 +6,6 @@ frames; now and then each frame's colours change on their own. The targets are m
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from refine_motion.corrflow.lab import rgb_to_lab
 from refine_motion.errors import ConfigError
+from refine_motion.training.colours import recolour
 
 INPUTS = ("rgb", "grey", "lab")
 
@@ -97,7 +97,7 @@ class Bottleneck:
             return frames
         factors = torch.tensor([draws[number] for number in chosen], device=frames.device)
         index = torch.tensor(chosen, device=frames.device)
-        changed = _recolour(frames[index].flatten(0, 1), factors.flatten(0, 1))
+        changed = recolour(frames[index].flatten(0, 1), factors.flatten(0, 1))
         return frames.index_copy(0, index, changed.view_as(frames[index]))
 
 
@@ -135,19 +135,3 @@ def draw_jitter(settings: Bottleneck, seed: int, frames: int) -> list[tuple[floa
     draws = (2 * torch.rand(frames, 4, generator=generator, dtype=torch.float64) - 1).tolist()
     b, c, s = settings.brightness, settings.contrast, settings.saturation
     return [(1 + b * u[0], 1 + c * u[1], 1 + s * u[2], settings.hue * u[3]) for u in draws]
-
-
-def _recolour(frames: Tensor, factors: Tensor) -> Tensor:
-    """Frames ``(N, 3, H, W)`` in 0..255 with factors ``(N, 4)`` of their own."""
-    from kornia.enhance import (
-        adjust_brightness_accumulative,
-        adjust_contrast_with_mean_subtraction,
-        adjust_hue,
-        adjust_saturation_with_gray_subtraction,
-    )
-
-    brightness, contrast, saturation, hue = factors.unbind(dim=1)
-    picture = adjust_brightness_accumulative(frames / 255, brightness)
-    picture = adjust_contrast_with_mean_subtraction(picture, contrast)
-    picture = adjust_saturation_with_gray_subtraction(picture, saturation)
-    return adjust_hue(picture, 2 * math.pi * hue) * 255

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError
 from refine_motion.motionfit.flips import flip_flow
+from refine_motion.training.colours import recolour
 
 # Stored flow of this value is as long as its limit.
 _STORED_LIMIT = 127
@@ -225,27 +226,13 @@ def _sides(frame: tuple[int, int], shape: float, share: float) -> tuple[int, int
 
 def _recolour(clips: Tensor, colours: list[tuple[float, float, float, float] | None]) -> Tensor:
     """Clips ``(M, 3, T, H, W)`` in 0..255, each with factors of its own."""
-    from kornia.enhance import (
-        adjust_brightness_accumulative,
-        adjust_contrast_with_mean_subtraction,
-        adjust_hue,
-        adjust_saturation_with_gray_subtraction,
-    )
-
     chosen = {number: factors for number, factors in enumerate(colours) if factors is not None}
     if not chosen:
         return clips
-    brightness, contrast, saturation, hue = torch.tensor(list(chosen.values()), device=clips.device).unbind(dim=1)
-    index = torch.tensor(list(chosen), device=clips.device)
-    # A clip as one tall picture: its contrast turns about the mean of all its frames.
-    picture = clips[index].flatten(2, 3) / 255
-    picture = adjust_brightness_accumulative(picture, brightness)
-    picture = adjust_contrast_with_mean_subtraction(picture, contrast)
-    picture = adjust_saturation_with_gray_subtraction(picture, saturation)
-    # It takes longer than all the others together.
-    if hue.any():
-        picture = adjust_hue(picture, 2 * math.pi * hue)
-    return clips.index_copy(0, index, (255 * picture).unflatten(2, clips.shape[2:4]))
+    index, factors = torch.tensor(list(chosen), device=clips.device), torch.tensor(list(chosen.values()))
+    # A clip as one tall picture.
+    changed = recolour(clips[index].flatten(2, 3), factors.to(clips.device))
+    return clips.index_copy(0, index, changed.unflatten(2, clips.shape[2:4]))
 
 
 def _grey(clips: Tensor, chosen: list[bool]) -> Tensor:
