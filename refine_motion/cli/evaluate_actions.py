@@ -19,7 +19,7 @@ from refine_motion.errors import ConfigError
 from refine_motion.files import replacing
 from refine_motion.motionfit.datamodule import ActionDataModule
 from refine_motion.motionfit.judge import judge_actions, judge_retrieval, print_scores
-from refine_motion.motionfit.trained import load_trained
+from refine_motion.motionfit.trained import check_flow, load_trained
 
 # Imported so that YAML files may give these class names without their modules.
 __all__ = ["ClassFolders", "Hmdb51", "Ucf101", "main"]
@@ -52,6 +52,7 @@ def main(args: list[str]) -> int:
     clip = replace(trained.clip, strides=trained.clip.strides[:1])
     data = ActionDataModule(benchmark, clip, test_clips=config.clips, cache=config.cache)
     data.setup()
+    check_flow(trained, data.reader)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if config.retrieval:
         # Accuracy looks at no video to learn from, and their flow would take most of the time.

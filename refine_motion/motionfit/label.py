@@ -106,7 +106,7 @@ def label_cells(
         )
     if len(roomy) < len(videos):
         rank_zero_info(f"{len(videos) - len(roomy)} videos are too short for a clip and get no label")
-    reader = teacher.clip.reader(Path(cache))
+    reader = teacher.reader(Path(cache))
     reader.prepare(roomy, granularity.strides, device)
     looks = _Looks(teacher, reader, folder / "features", settings.batch_size, device)
     found = [looks.at(video, cells[video.key]) for video in track(roomy, "features of videos", transient=True)]

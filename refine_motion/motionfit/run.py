@@ -65,7 +65,10 @@ def train_clips(
         if not train_piece(trainer, module, data, folder, settings):
             return ClipResult(trainer.global_step, None)
         if trainer.is_global_zero:
-            trained = Trained(module.model, data.clip, module.augment.crop, data.classes)
+            flow = data.reader.settings().get("flow")
+            trained = Trained(
+                module.model, data.clip, module.augment.crop, data.classes, None if flow is None else str(flow)
+            )
             samples = trainer.global_step * data.batch_size * trainer.world_size
             save_trained(trained, weights, facts_of(module, trainer, samples, command))
         trainer.strategy.barrier()

@@ -12,6 +12,7 @@ from refine_motion.models.r2plus1d import R2Plus1D
 from refine_motion.models.weights import locate_weights, read_facts, write_state
 from refine_motion.motionfit.clip_settings import ClipSettings
 from refine_motion.motionfit.flow_cache import FlowSettings
+from refine_motion.motionfit.readers import ClipReader
 from refine_motion.motionfit.timeline import Footage
 
 _KEY = "clips"
@@ -26,12 +27,28 @@ class Trained:
         clip: the clips that it was trained on.
         crop: ``(H, W)`` that it saw of them.
         classes: names by label.
+        flow: key of the cache of the flow that it was trained on (:attr:`.flow_cache.FlowCache.key`), which names the
+            flow model by its content; ``None`` where it saw colours, or where that is not known.
     """
 
     model: R2Plus1D
     clip: ClipSettings
     crop: tuple[int, int]
     classes: tuple[str, ...]
+    flow: str | None = None
+
+    def reader(self, cache: Path) -> ClipReader:
+        """What reads clips as those that it was trained on.
+
+        Args:
+            cache: folder of the flow.
+
+        Raises:
+            ConfigError: the flow model is not the one that it learnt from, but another under the same name.
+        """
+        reader = self.clip.reader(cache)
+        check_flow(self, reader)
+        return reader
 
 
 def save_trained(trained: Trained, path: str | Path, facts: dict[str, Any]) -> Path:
@@ -42,7 +59,8 @@ def save_trained(trained: Trained, path: str | Path, facts: dict[str, Any]) -> P
         path: file to write, replaced in one step.
         facts: how it came about, as JSON can hold it.
     """
-    use = {"clip": asdict(trained.clip), "crop": list(trained.crop), "classes": list(trained.classes)}
+    use: dict[str, Any] = {"clip": asdict(trained.clip), "crop": list(trained.crop), "classes": list(trained.classes)}
+    use["flow"] = trained.flow
     header = {"model": trained.model.name, "facts": facts | {_KEY: use | {"network": trained.model.name}}}
     return write_state(trained.model.state_dict(), path, header)
 
@@ -74,7 +92,20 @@ def load_trained(weights: str | Path) -> Trained:
     except (LookupError, TypeError, ConfigError) as error:
         raise WeightsError(f"{path}: what it tells of its training is damaged ({error}); train it again") from error
     load_clip_weights(model, path)
-    return Trained(model.eval(), clip, crop, classes)
+    return Trained(model.eval(), clip, crop, classes, use.get("flow"))
+
+
+def check_flow(trained: Trained, reader: ClipReader) -> None:
+    """Refuse flow of another model than the one that a network learnt from.
+
+    Raises:
+        ConfigError: it is another, under the same name.
+    """
+    if trained.flow is not None and reader.settings().get("flow") != trained.flow:
+        raise ConfigError(
+            f"the flow model {trained.clip.flow.weights} is not the one that these weights were trained on, which was "
+            "another under that name; put the old one back, or train again"
+        )
 
 
 def has_head(weights: str | Path, classes: tuple[str, ...]) -> bool:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from refine_motion.errors import WeightsError
+from refine_motion.errors import ConfigError, WeightsError
 from refine_motion.models.clip_models import build_clip_model
 from refine_motion.models.weights import read_facts, write_state
 from refine_motion.motionfit.clip_settings import ClipSettings
@@ -115,3 +116,17 @@ def test_has_head(weights: Path) -> None:
     assert not has_head(weights, ("right", "left", "up"))
     assert not has_head(weights, ("left", "right", "down"))
     assert not has_head(weights, ("left", "right"))
+
+
+def test_flow_of_another_model_under_the_same_name_is_refused(weights: Path, tmp_path: Path) -> None:
+    trained = load_trained(weights)
+    # Not known: nothing can be said.
+    own = trained.reader(tmp_path).settings()["flow"]
+    assert isinstance(own, str)
+    known = replace(trained, flow=own)
+    save_trained(known, tmp_path / "known.safetensors", {})
+    again = load_trained(tmp_path / "known.safetensors")
+    assert again.flow == own
+    assert again.reader(tmp_path).settings()["flow"] == own
+    with pytest.raises(ConfigError, match="the flow model embedded is not the one that these weights were trained on"):
+        replace(trained, flow="0" * 16).reader(tmp_path)
