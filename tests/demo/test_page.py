@@ -37,6 +37,7 @@ def test_page_says_what_was_measured(page: Path, result: DemoResult) -> None:
         assert name in text
 
 
+@pytest.mark.slow
 def test_command_for_own_videos_runs(
     result: DemoResult, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

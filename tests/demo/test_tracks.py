@@ -17,6 +17,7 @@ from refine_motion.refine.clip_augment import ClipAugmentation
 from refine_motion.refine.decision import KEPT
 
 
+@pytest.mark.slow
 def test_the_whole_job(tmp_path: Path, untrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     weights = save_weights(build_model("pips_small"), tmp_path / "pips.safetensors")

@@ -105,7 +105,7 @@ BY_EPOCHS = {"max_epochs": 4, "check_val_every_n_epoch": 1, "val_check_interval"
     ("stop_after", "options"),
     [
         (5, {}),
-        (3, {"max_steps": 4, "accumulate_grad_batches": 2}),
+        pytest.param(3, {"max_steps": 4, "accumulate_grad_batches": 2}, marks=pytest.mark.slow),
         pytest.param(7, {"checkpoint": EVERY_EPOCH, **BY_EPOCHS}, marks=pytest.mark.slow),
         pytest.param(6, {}, marks=pytest.mark.slow),
         pytest.param(8, {}, marks=pytest.mark.slow),
@@ -243,6 +243,7 @@ def test_a_run_killed_right_after_a_checkpoint_has_the_snapshot_of_that_step(
     assert names == ["step_000002", "step_000004", "step_000006"]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_cut_off_by_the_interruption_gives_way_to_the_one_before(
     clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
