@@ -16,10 +16,8 @@ from torch import Tensor
 
 from refine_motion.errors import ConfigError
 from refine_motion.motionfit.flips import flip_flow
+from refine_motion.motionfit.flow_cache import pixels
 from refine_motion.training.colours import recolour
-
-# Stored flow of this value is as long as its limit.
-_STORED_LIMIT = 127
 
 _DTYPES = {3: torch.uint8, 2: torch.int8}
 
@@ -176,13 +174,18 @@ class ActionAugmentation:
         from kornia.geometry.transform import resize
 
         top, left, height, width = box
-        part = clips[..., top : top + height, left : left + width].float()
-        seen = resize(part, (self.crop[0], self.crop[1]), align_corners=False, antialias=True)
-        if seen.shape[-4] == 3:
+        part = clips[..., top : top + height, left : left + width]
+        is_flow = part.shape[-4] == 2
+        seen = resize(
+            pixels(part, limit) if is_flow else part.float(),
+            (self.crop[0], self.crop[1]),
+            align_corners=False,
+            antialias=True,
+        )
+        if not is_flow:
             return seen
         u, v = seen.unbind(dim=-4)
-        unit = limit / _STORED_LIMIT
-        return torch.stack((u * (unit * self.crop[1] / width), v * (unit * self.crop[0] / height)), dim=-4)
+        return torch.stack((u * (self.crop[1] / width), v * (self.crop[0] / height)), dim=-4)
 
 
 def draw_clips(settings: ActionAugmentation, seed: int, count: int, frame: tuple[int, int]) -> list[ClipDraw]:

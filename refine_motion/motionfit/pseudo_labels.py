@@ -22,10 +22,6 @@ class PseudoLabels:
     ids: Tensor
     confidence: Tensor
 
-    def confident(self, threshold: float) -> Tensor:
-        """Which labels are at least so sure: ``(M,)`` bool. At 0 it is all of them."""
-        return self.confidence >= threshold
-
 
 def posterior_labels(logits: Tensor) -> PseudoLabels:
     """The classes of a classifier themselves, which is plain self-training: the one most probable over all clips.

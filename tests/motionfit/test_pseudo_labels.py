@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refine_motion.errors import LabelError
-from refine_motion.motionfit.pseudo_labels import PseudoLabels, posterior_labels
+from refine_motion.motionfit.pseudo_labels import posterior_labels
 
 
 def test_the_clips_are_averaged_after_the_softmax() -> None:
@@ -30,12 +30,6 @@ def test_confidence_is_the_probability(seed: int, clips: int, classes: int) -> N
 
 def test_of_equals_the_first() -> None:
     assert posterior_labels(torch.zeros(1, 2, 3)).ids.tolist() == [0]
-
-
-def test_threshold() -> None:
-    labels = PseudoLabels(torch.arange(3), torch.tensor([0.0, 0.5, 0.75]))
-    assert labels.confident(0.5).tolist() == [False, True, True]
-    assert labels.confident(0).all()
 
 
 def test_nothing_is_kept_for_gradients() -> None:
