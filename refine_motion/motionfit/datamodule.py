@@ -86,13 +86,19 @@ class ClipDataModule(LightningDataModule):
         """Those of the clips."""
         return self.clip.strides
 
-    def fill(self, device: torch.device) -> None:
+    def fill(self, device: torch.device, world: int = 1, rank: int = 0) -> None:
         """Compute what clips need besides their videos: flow that is not there yet.
+
+        Each process begins with its share and goes on with what the others have not come to, from the end.
 
         Args:
             device: to compute it on.
+            world: processes that do so.
+            rank: of this one.
         """
-        self.reader.prepare(self.videos, self.strides, device)
+        videos = self.videos
+        others = [video for number, video in enumerate(videos) if number % world != rank]
+        self.reader.prepare(videos[rank::world] + others[::-1], self.strides, device)
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """A batch per step: ``clips`` ``(B, N, C, T, H, W)``, ``label`` and ``weight`` ``(B,)``, and seeds."""

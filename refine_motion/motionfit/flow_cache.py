@@ -140,8 +140,7 @@ class FlowCache:
         """
         if min(strides, default=1) < 1:
             raise ValueError(f"strides must be at least 1, got {list(strides)}")
-        missing = [(video, self._missing(video, strides)) for video in {video.key: video for video in videos}.values()]
-        missing = [(video, lacking) for video, lacking in missing if lacking]
+        missing = [video for video in {video.key: video for video in videos}.values() if self._missing(video, strides)]
         if not missing:
             return
         remove_abandoned(self.folder)
@@ -149,8 +148,10 @@ class FlowCache:
         model = self._load().to(device)
         console = Console(stderr=True)
         disable = not (progress and console.is_terminal)
-        for video, lacking in track(missing, "computing flow", console=console, transient=True, disable=disable):
-            self._make(model, video, lacking, device)
+        for video in track(missing, "computing flow", console=console, transient=True, disable=disable):
+            # Another process may have made it meanwhile.
+            if lacking := self._missing(video, strides):
+                self._make(model, video, lacking, device)
 
     def read(self, video: VideoInfo, stride: int, first: int, count: int) -> Tensor:
         """Successive flows of a video, each from one frame to the one ``stride`` later.

@@ -61,7 +61,7 @@ def train_clips(
     settings = all_settings(trainer, module, data.settings())
     if finished_facts(weights, settings) is None:
         module.build(data.clip.channels, data.classes, data.clip.flow.limit)
-        data.fill(trainer.strategy.root_device)
+        data.fill(trainer.strategy.root_device, trainer.world_size, trainer.global_rank)
         if not train_piece(trainer, module, data, folder, settings):
             return ClipResult(trainer.global_step, None)
         if trainer.is_global_zero:

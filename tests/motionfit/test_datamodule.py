@@ -191,6 +191,11 @@ class TestFlow:
         assert asked == [(data.videos, (2, 1), torch.device("cpu"))]
         assert data.videos == [one.video for one in data.train_videos]
         asked.clear()
+        for rank in range(2):
+            data.fill(torch.device("cpu"), 2, rank)
+        even, odd = data.videos[::2], data.videos[1::2]
+        assert [videos for videos, *_ in asked] == [even + odd[::-1], odd + even[::-1]]
+        asked.clear()
         data.fill_test(torch.device("cpu"))
         by_length = [one.video for one in data.test_videos]
         assert asked == [(by_length[:2], [2], torch.device("cpu")), (by_length[2:], [1], torch.device("cpu"))]

@@ -270,6 +270,22 @@ class TestResume:
         assert before.items() <= stored(cache).items()
         assert len(stored(cache)) == 4
 
+    def test_what_another_process_made_meanwhile(
+        self, cache: FlowCache, model: NormalFlow, videos: list[VideoInfo], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """While the first video is at work, the other process makes the second: 7 frames each, none twice."""
+        make = FlowCache._make
+
+        def with_another(self: FlowCache, used: FlowModel, video: VideoInfo, *rest: Any) -> None:
+            if video == videos[0]:
+                FlowCache(cache.root, SETTINGS, cache.footage).fill(videos[1:], [1], CPU, progress=False)
+            make(self, used, video, *rest)
+
+        monkeypatch.setattr(FlowCache, "_make", with_another)
+        cache.fill(videos, [1], CPU, progress=False)
+        assert model.encoded == 14
+        assert len(stored(cache)) == 2
+
     def test_what_a_killed_run_left_is_removed(self, cache: FlowCache, videos: list[VideoInfo]) -> None:
         cache.fill(videos[:1], [1], CPU, progress=False)
         (path,) = stored(cache)
