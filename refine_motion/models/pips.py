@@ -147,13 +147,15 @@ class Pips(ChainedModel):
         points = features[:, None].expand(-1, frames, -1, -1)
         time = torch.linspace(0, frames, frames, device=maps.device, dtype=maps.dtype)
         found, scores = [], []
+        cells = _all_scales(pyramid) if score_maps else None
         for _ in range(iters):
             # Each iteration learns from its own correction only, as published.
             coords = coords.detach()
             with torch.autocast(maps.device.type, enabled=False):
                 source = points.to(maps.dtype) * self.config.features**-0.5
-                if score_maps:
-                    scores.append(_score_maps(pyramid, source, batch))
+                if cells is not None:
+                    score = source.flatten(0, 1) @ cells.flatten(2)
+                    scores.append(score.unflatten(2, cells.shape[-2:]).unflatten(0, (batch, frames)))
                 seen = pyramid.lookup(source.flatten(0, 1), coords.flatten(0, 1), RADIUS).unflatten(0, (batch, frames))
             motion = torch.cat(
                 (coords - coords[:, :1], time.view(1, -1, 1, 1).expand(batch, -1, coords.shape[2], 1)), -1
@@ -174,15 +176,18 @@ def _by_point(values: Tensor) -> Tensor:
     return values.transpose(1, 2).flatten(0, 1)
 
 
-def _score_maps(pyramid: TargetPyramid, source: Tensor, batch: int) -> Tensor:
-    """Correlation ``(B, S, N, h, w)`` of every point with every cell, the scales added up at the finest size."""
-    total: Tensor | None = None
-    for target, size in zip(pyramid.targets, pyramid.sizes, strict=True):
-        level = (source.flatten(0, 1) @ target[:, :-1].transpose(1, 2)).unflatten(2, size)
-        level = F.interpolate(level, pyramid.sizes[0], mode="bilinear", align_corners=True)
-        total = level if total is None else total + level
-    assert total is not None
-    return total.unflatten(0, (batch, -1))
+def _all_scales(pyramid: TargetPyramid) -> Tensor:
+    """Sum ``(B * S, C, h, w)`` of the features of all scales at the finest size.
+
+    A score map is the sum of the correlation with every scale, brought to the finest size; that is linear in the
+    features, so these can be brought there once, instead of the maps of every point and iteration.
+    """
+    finest, *coarser = (
+        target[:, :-1].transpose(1, 2).unflatten(2, size)
+        for target, size in zip(pyramid.targets, pyramid.sizes, strict=True)
+    )
+    resized = [F.interpolate(one, pyramid.sizes[0], mode="bilinear", align_corners=True) for one in coarser]
+    return finest + torch.stack(resized).sum(dim=0)
 
 
 def pips() -> TrackModel:
