@@ -16,9 +16,12 @@ from refine_motion.labels.track_store import ClipKey
 from refine_motion.labels.track_windows import TrackWindow
 from refine_motion.labels.weighted import WeightedLabels
 from refine_motion.motion.grid import resize_frames
-from refine_motion.refine.made_tracks import random_shift
+from refine_motion.refine.made_tracks import random_clip
 from refine_motion.refine.order import PairRequest, sample_seed
 from refine_motion.video.reader import read_frames
+
+# Windows besides its own that a made clip takes pieces from.
+_OTHERS = 2
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,23 @@ class TrackSource:
             weight = weight * self.region(label.size)[y, x]
         return frames.flip(0) if window.backward else frames, label, weight
 
+    def picture(self, number: int) -> Tensor:
+        """First frame of a window, ``(3, H, W)`` uint8 in its own size.
+
+        Raises:
+            VideoError: it cannot be read.
+        """
+        clip = self.windows[number].clip
+        return read_frames(clip.video, clip.frames[:1])[0]
+
 
 class TrackSamples(Dataset[dict[str, Any]]):
     """Whole windows, each with tracks that are drawn anew in every epoch, as likely as they weigh.
 
     Args:
         source: what to take from.
-        made_share: share of the samples that have made motion of their first frame instead of their own; see
-            :func:`refine_motion.refine.made_tracks.random_shift`.
+        made_share: share of the samples that are made of their first frame and pieces of other windows' instead; see
+            :func:`refine_motion.refine.made_tracks.random_clip`.
     """
 
     def __init__(self, source: TrackSource, made_share: float = 0.0):
@@ -86,10 +98,16 @@ class TrackSamples(Dataset[dict[str, Any]]):
         about = {"seed": seed, "epoch": request.epoch, "clip": f"{window.clip.video.path} (frames {first} to {last})"}
         chance = torch.rand(1, generator=torch.Generator().manual_seed(seed ^ 2)).item()
         if chance < self.made_share:
-            frames, xy = random_shift(frames[0], len(frames), self.source.points, seed ^ 3)
-            everywhere = torch.ones(xy.shape[:2], dtype=torch.bool)
-            sample = {"xy": xy, "valid": everywhere, "visible": everywhere.clone()}
+            frames, sample = self._made(frames[0], len(frames), seed ^ 3)
         return {"frames": frames, **sample, **about}
+
+    def _made(self, frame: Tensor, length: int, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Frames and tracks of a made clip, in which a frame is the background."""
+        generator = torch.Generator().manual_seed(seed ^ 1)
+        others = torch.randint(len(self), (_OTHERS,), generator=generator).tolist()
+        pictures = [frame, *map(self.source.picture, others)]
+        made = random_clip(pictures, length, self.source.points, seed)
+        return made.frames, {"xy": made.xy, "valid": made.inside, "visible": made.visible}
 
 
 class HeldOutTracks(Dataset[dict[str, Any]]):
