@@ -57,9 +57,9 @@ DATA: dict[str, Any] = {
     "stride": 4,
     "backward": False,
     "points": 128,
-    "made_share": 0.3,
+    "made_share": 0.6,
     "num_workers": 1,
-    "holdout": 0.15,
+    "holdout": 0.33,
 }
 
 

@@ -48,8 +48,9 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
             reach its numbers; None takes the paper's.
         points: tracks of a training sample, drawn anew in every epoch.
-        made_share: share of the training samples in which a frame moves steadily, with exact tracks and up to 12 px a
-            frame, instead of their own motion: against forgetting what the videos do not hold.
+        made_share: share of the training samples in which pieces of the frames move before one another, with exact
+            tracks and up to 16 px a frame, instead of their own motion: for what labels miss, and against forgetting
+            what the videos do not hold.
         batch_size: windows per step and process; all videos must have one size where it is above 1 and nothing crops.
         num_workers: processes that decode.
         strict: stop at the first video that cannot be read, instead of going on with the rest.
