@@ -12,7 +12,7 @@ REFINED ?=
 DEMO_TASK ?= flow
 BIN    := $(VENV)/bin
 
-.PHONY: install test slow learn real real-tracks real-tracks-refine real-propagate bench ablation demo domains track-domains motionfit lint types clean help
+.PHONY: install test slow learn real real-tracks real-tracks-refine real-propagate bench ablation demo domains track-domains motionfit motionfit-seeds lint types clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/'
@@ -72,6 +72,9 @@ track-domains: install ## small PIPs refined on the made domains, three seeds, a
 
 motionfit: install ## all steps of MotionFit on the made action set, with what they are compared with, as one table in runs/motionfit_small; goes on where it was interrupted
 	$(BIN)/python -m tests.ablation.motionfit
+
+motionfit-seeds: install ## the same with three seeds
+	$(BIN)/python -m tests.ablation.motionfit --seeds 0 1 2
 
 lint: install ## style
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 Motion is the class and textures are random, so a frame tells nothing: 40 videos with labels, 400 without, 160 to test
 on. All is done by the commands of the package with ``configs/motionfit/small/``; what is finished is not repeated.
+``make motionfit-seeds`` has three seeds.
 """
 
 from __future__ import annotations
@@ -267,7 +268,7 @@ def verdict(root: Path, seeds: list[int]) -> tuple[bool, str]:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0, or 1 where the table does not show what was asked of it; a wrong call exits with 2."""
     parser = argparse.ArgumentParser(prog="python -m tests.ablation.motionfit", description=__doc__)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="of one thread each (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/motionfit_small"))
     chosen = parser.parse_args(arguments)
