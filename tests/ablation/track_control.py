@@ -1,0 +1,103 @@
+"""``python -m tests.ablation.track_control``: what small PIPs gains by further training that sees no target domain.
+
+Pieces of pictures of the source domain move before one another, as pieces of the own frames do in a refinement; there are
+no labels. What that gives on the target domains is not to be credited to refinement on them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from statistics import mean
+
+import torch
+from rich.progress import track
+from torch import Tensor
+
+from refine_motion.benchmarks.synthetic.domains import TARGETS
+from refine_motion.benchmarks.synthetic.worlds import random_scene
+from refine_motion.metrics.tracks import TapVid
+from refine_motion.models.load import load_model
+from refine_motion.models.pips import Pips
+from refine_motion.motion.keypoints import grid
+from refine_motion.refine.made_tracks import random_clip
+from refine_motion.refine.track_losses import score_map_loss, track_sequence_loss
+from refine_motion.types import Tracks
+
+# As in the demonstration for tracks.
+_SIZE, _FRAMES, _POINTS, _WINDOW, _TRACKS = (192, 256), 20, 64, 8, 128
+_RATE, _GAMMA = 1e-4, 0.8
+# First seeds of scenes to take pictures from, and to judge by.
+_PICTURES, _HELD_OUT, _SCENES = 1000, 500_000, 6
+
+
+def packaged() -> Pips:
+    """The small PIPs that comes with the package."""
+    model = load_model(None, "embedded_pips")
+    assert isinstance(model, Pips)
+    return model
+
+
+def further_trained(steps: int) -> Pips:
+    """The packaged weights after so many clips, one a step."""
+    scenes = [random_scene(_PICTURES + n, _SIZE, None, _FRAMES, "source") for n in range(_SCENES)]
+    pictures = [scene.render(t) for scene in scenes for t in range(0, _FRAMES, 2)]
+    model = packaged().train()
+    model.vis_predictor.requires_grad_(False)
+    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learnt, _RATE, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, _RATE, steps, pct_start=0.1, cycle_momentum=False, anneal_strategy="linear"
+    )
+    for step in track(range(steps), "training", transient=True):
+        source = torch.Generator().manual_seed(step)
+        chosen = [pictures[n] for n in torch.randint(len(pictures), (3,), generator=source).tolist()]
+        clip = random_clip(chosen, _WINDOW, _TRACKS, step)
+        xy, inside, visible = (part[None].float() for part in clip[1:])
+        found = model.predict(model.encode(clip.frames)[None], xy[:, 0], model.iters, score_maps=True)
+        loss = track_sequence_loss(found.coords, xy, inside, _GAMMA)
+        loss = loss + score_map_loss(found.score_maps, xy / model.stride, visible, inside)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def held_out(domain: str) -> Iterator[tuple[Tensor, Tensor, Tracks]]:
+    """Frames, where points begin, and where they are, of each scene."""
+    start = grid(_SIZE, _POINTS)
+    queries = torch.cat((torch.zeros(len(start), 1), start), dim=1)
+    for number in range(_SCENES):
+        scene = random_scene(_HELD_OUT + number, _SIZE, None, _FRAMES, domain)
+        frames = torch.stack([scene.render(t) for t in range(_FRAMES)])
+        yield frames, queries, scene.tracks(queries, range(_FRAMES))
+
+
+def score(model: Pips, frames: Tensor, queries: Tensor, truth: Tracks) -> float:
+    """Per cent delta_avg."""
+    found = model.track(frames, queries)
+    metric = TapVid("first")
+    metric.update(found.xy, found.visible, truth.xy, truth.visible, torch.zeros(len(queries)))
+    return 100 * metric.compute()["delta_avg"].item()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status: 0; a wrong call exits with 2."""
+    parser = argparse.ArgumentParser(prog="python -m tests.ablation.track_control", description=__doc__)
+    parser.add_argument("--domains", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument("--steps", type=int, default=132)
+    chosen = parser.parse_args(arguments)
+    torch.set_flush_denormal(True)
+    before, after = packaged(), further_trained(chosen.steps)
+    print("| domain | before | change | worst clip |\n|---|---|---|---|")
+    for domain in chosen.domains:
+        pairs = [(score(before, *clip), score(after, *clip)) for clip in held_out(domain)]
+        changes = [new - old for old, new in pairs]
+        print(f"| {domain} | {mean(old for old, _ in pairs):.1f} | {mean(changes):+.2f} | {min(changes):+.2f} |")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
