@@ -1,7 +1,7 @@
 """``python -m tests.ablation.track_control``: what small PIPs gains by further training that sees no target domain.
 
-Pieces of pictures of the source domain move before one another, as pieces of the own frames do in a refinement; there are
-no labels. What that gives on the target domains is not to be credited to refinement on them.
+Pieces of pictures of the source domain move before one another, as pieces of the own frames do in a refinement; there
+are no labels. What that gives on the target domains is not to be credited to refinement on them.
 """
 
 from __future__ import annotations
