@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from refine_motion.errors import ConfigError, LabelError
@@ -166,8 +167,14 @@ def _prepared(features: Tensor, mean: Tensor | None, projection: Tensor | None) 
     if mean is not None and projection is not None:
         # By numpy's own loops: matrix products of a library round by the number of rows and threads.
         values = np.einsum("md,pd->mp", values - mean.numpy(), projection.numpy())
-    length = np.sqrt(np.einsum("mp,mp->m", values, values))[:, None]
-    return torch.from_numpy(np.divide(values, length, out=np.zeros_like(values), where=length > 0))
+    # By the largest part first, as squares of tiny ones are nothing.
+    values = _over(values, np.abs(values).max(axis=1))
+    return torch.from_numpy(_over(values, np.sqrt(np.einsum("mp,mp->m", values, values))))
+
+
+def _over(values: NDArray[np.float64], length: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows ``(M, P)`` over their lengths ``(M,)``; zeros where one is 0."""
+    return np.divide(values, length[:, None], out=np.zeros_like(values), where=length[:, None] > 0)
 
 
 def _finite(features: Tensor) -> Tensor:

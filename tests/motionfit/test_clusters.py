@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -108,6 +108,7 @@ class TestConfidence:
         assert found.confidence.tolist() == pytest.approx([1, 0, 1 - 0.5**0.5, 0], abs=1e-6)
 
     @given(st.lists(st.floats(-1e3, 1e3, allow_subnormal=False), min_size=2, max_size=2), st.floats(0.1, 100))
+    @example([0.0, 7.022410536452681e-154], 0.125)
     def test_in_bounds_and_of_the_direction_alone(self, values: list[float], scale: float) -> None:
         one = torch.tensor([values], dtype=torch.float64)
         found, scaled = self.clusters.assign(one), self.clusters.assign(scale * one)
