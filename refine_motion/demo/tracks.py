@@ -212,7 +212,7 @@ def judge_clips(plan: TrackPlan, folder: DemoFolder, model: TrackModel) -> dict[
         folder: of the demonstration.
         model: in eval mode.
     """
-    return {clip.name: _delta(model.track(clip.frames, clip.queries), clip.truth) for clip in _held_out(plan, folder)}
+    return {clip.name: delta_avg(model.track(clip.frames, clip.queries), clip.truth) for clip in _held_out(plan, folder)}
 
 
 def _judge(
@@ -224,14 +224,15 @@ def _judge(
     for clip in _held_out(plan, folder):
         still = Tracks(clip.truth.xy[:1].expand_as(clip.truth.xy), torch.ones_like(clip.truth.visible))
         found = [before.track(clip.frames, clip.queries), after.track(clip.frames, clip.queries)]
-        values = [_delta(tracks, clip.truth) for tracks in (*found, still)]
+        values = [delta_avg(tracks, clip.truth) for tracks in (*found, still)]
         scores[clip.name] = (values[0], values[1], values[2])
         if len(scores) == 1:
             write_video(overlay, _side_by_side(clip.frames, found, clip.queries[:, 1:]), 12)
     return scores, overlay
 
 
-def _delta(tracks: Tracks, truth: Tracks) -> float:
+def delta_avg(tracks: Tracks, truth: Tracks) -> float:
+    """Per cent of points within 1 to 16 px of the truth, as TAP-Vid counts; all begin in the first frame."""
     metric = TapVid("first")
     metric.update(tracks.xy, tracks.visible, truth.xy, truth.visible, torch.zeros(tracks.xy.shape[1]))
     return 100 * metric.compute()["delta_avg"].item()

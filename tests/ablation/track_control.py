@@ -16,7 +16,7 @@ from torch import Tensor
 
 from refine_motion.benchmarks.synthetic.domains import TARGETS
 from refine_motion.benchmarks.synthetic.worlds import random_scene
-from refine_motion.metrics.tracks import TapVid
+from refine_motion.demo.tracks import delta_avg
 from refine_motion.models.load import load_model
 from refine_motion.models.pips import Pips
 from refine_motion.motion.keypoints import grid
@@ -75,14 +75,6 @@ def held_out(domain: str) -> Iterator[tuple[Tensor, Tensor, Tracks]]:
         yield frames, queries, scene.tracks(queries, range(_FRAMES))
 
 
-def score(model: Pips, frames: Tensor, queries: Tensor, truth: Tracks) -> float:
-    """Per cent delta_avg."""
-    found = model.track(frames, queries)
-    metric = TapVid("first")
-    metric.update(found.xy, found.visible, truth.xy, truth.visible, torch.zeros(len(queries)))
-    return 100 * metric.compute()["delta_avg"].item()
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0; a wrong call exits with 2."""
     parser = argparse.ArgumentParser(prog="python -m tests.ablation.track_control", description=__doc__)
@@ -93,7 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
     before, after = packaged(), further_trained(chosen.steps)
     print("| domain | before | change | worst clip |\n|---|---|---|---|")
     for domain in chosen.domains:
-        pairs = [(score(before, *clip), score(after, *clip)) for clip in held_out(domain)]
+        pairs = [
+            (delta_avg(before.track(frames, queries), truth), delta_avg(after.track(frames, queries), truth))
+            for frames, queries, truth in held_out(domain)
+        ]
         changes = [new - old for old, new in pairs]
         print(f"| {domain} | {mean(old for old, _ in pairs):.1f} | {mean(changes):+.2f} | {min(changes):+.2f} |")
     return 0
