@@ -212,7 +212,8 @@ def judge_clips(plan: TrackPlan, folder: DemoFolder, model: TrackModel) -> dict[
         folder: of the demonstration.
         model: in eval mode.
     """
-    return {clip.name: delta_avg(model.track(clip.frames, clip.queries), clip.truth) for clip in _held_out(plan, folder)}
+    clips = _held_out(plan, folder)
+    return {clip.name: delta_avg(model.track(clip.frames, clip.queries), clip.truth) for clip in clips}
 
 
 def _judge(
