@@ -148,7 +148,7 @@ def _against(trial: Trial, least: float) -> tuple[str | None, bool]:
         value, limit = (-100 * math.expm1(-gain) for gain in (smaller, least))
         return (
             f"{trial.name} is better by a label-free estimate of {value:.1f} % only on one half of what is held out: "
-            f"below {limit:.0f} % that may not hold on other frames",
+            f"below {limit:.1f} % that may not hold on other frames",
             True,
         )
     if not better or trial.gain.low <= 0:
