@@ -111,7 +111,7 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
             try_out(name)
         slow = panel.is_slow()
         allowed = [min(mixtures, key=lambda name: mixtures[name])] if slow else list(gains)
-        best_of_all = max(allowed, key=lambda name: gains[name])
+        best_of_all = _nearest(max(allowed, key=lambda name: gains[name]), mixtures, gains, panel.tie)
         share = mixtures.get(best_of_all, 1.0)
         nearer = [name for name, part in mixtures.items() if part < share]
         jury = panel.judge("decide")
@@ -139,6 +139,13 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
             "nothing tells how the model does at speed. Larger data.frame_steps, or faster videos, would."
         )
     return Choice(decision, start if decision.candidate is None else states[decision.candidate], gains)
+
+
+def _nearest(best: str, mixtures: Mapping[str, float], gains: Mapping[str, float], tie: float) -> str:
+    """The mixture nearest to the original that is as good as the best candidate up to a tie, or that candidate."""
+    enough = (1 - tie) * gains[best]
+    nearer = {name: part for name, part in mixtures.items() if part < mixtures.get(best, 1.0)}
+    return min((name for name in nearer if gains[name] >= enough > 0), key=lambda name: nearer[name], default=best)
 
 
 def _table(judge: Judge[Any], found: Mapping[str, Mapping[str, Sums]], gains: Mapping[str, float]) -> Table:

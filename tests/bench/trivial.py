@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.bench.child import Skipped
+from tests.bench.meter import peak_of
 from tests.bench.results import Row, row
 
 
@@ -24,3 +25,10 @@ def bad(device: str, out: str) -> list[Row]:
 def impossible(device: str, out: str) -> list[Row]:
     """Cannot be taken."""
     raise Skipped("no such device")
+
+
+def peak_after_a_larger_one() -> int:
+    """Peak memory in bytes of a call that holds 2**25 of them, after twice as many were held."""
+    before = bytearray(b"1") * 2**26
+    del before
+    return peak_of(lambda: bytearray(b"1") * 2**25, "cpu")

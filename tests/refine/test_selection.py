@@ -315,6 +315,29 @@ def test_slow_footage_allows_a_quarter_of_the_way(
     assert chosen({"last": Knowing(0.6, 0.6)}).decision == "kept"
 
 
+@pytest.mark.parametrize(
+    ("bias", "tie", "candidate"),
+    [
+        # 0.057 px on either side are three quarters of the way and the whole of it: the whole is a little better here,
+        (0.055, 0.0, "last"),
+        # but not by a twentieth of the gain,
+        (0.055, 0.05, "75% of last"),
+        # as it is here.
+        (0.05, 0.05, "last"),
+        # Half-way and three quarters of the way are 0.08 px off, on either side.
+        (0.236, 0.0, "75% of last"),
+        (0.236, 0.05, "50% of last"),
+        # Nothing is gained, so nothing is preferred.
+        (-0.8, 0.05, None),
+    ],
+)
+def test_of_equals_the_nearest_to_the_original_is_taken(
+    monkeypatch: pytest.MonkeyPatch, bias: float, tie: float, candidate: str | None
+) -> None:
+    monkeypatch.setattr(panel.FlowPanel, "tie", tie)
+    assert chosen({"last": Knowing(-bias, -bias)}).candidate == candidate
+
+
 def test_settings() -> None:
     with pytest.raises(ConfigError, match="snapshots"):
         SelectionSettings(snapshots=-1)
