@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from refine_motion.motion.grid import resize_frames
 from refine_motion.motionfit.flow_cache import FlowCache
+from refine_motion.motionfit.kept_frames import KeptFrames
 from refine_motion.motionfit.timeline import Footage, timeline
 from refine_motion.video.info import VideoInfo
-from refine_motion.video.reader import read_frames
 
 
 class ClipReader(ABC):
@@ -82,14 +81,18 @@ class RgbReader(ClipReader):
 
     channels = 3
 
+    def __init__(self, footage: Footage):
+        super().__init__(footage)
+        self._frames = KeptFrames(footage.size)
+
     def read(self, video: VideoInfo, start: int, stride: int, length: int) -> Tensor:
         """See :class:`ClipReader`.
 
         Raises:
             VideoError: the video cannot be read.
         """
-        frames = read_frames(video, self._places(video, start, stride, length))
-        return resize_frames(frames, self.footage.size).transpose(0, 1).contiguous()
+        frames = self._frames.read(video, self._places(video, start, stride, length))
+        return frames.transpose(0, 1).contiguous()
 
     def step(self, stride: int) -> int:
         """1."""
