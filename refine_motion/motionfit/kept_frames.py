@@ -33,13 +33,13 @@ class KeptFrames:
 
         Args:
             video: the video.
-            frames: numbers of frames, not below 0.
+            frames: numbers of frames that it has.
 
         Returns:
             ``(T, 3, H, W)`` uint8 RGB.
 
         Raises:
-            VideoError: a frame does not exist or cannot be read.
+            VideoError: a frame cannot be read.
         """
         kept = self._videos.get(video.key)
         if kept is None:
