@@ -34,7 +34,7 @@ _SPEED_LOSS = math.log(1.05)
 # about half of the gain. Tracks go on over several frames.
 SLOW_FLOW, SLOW_TRACKS, LEAST_MOVING = 2.0, 0.5, 0.01
 # Of tracks: what gains so little less, as a share of the gain, is not told apart from the best. On clips of thermal the
-# last weights and three quarters of the way to them gained 7.8 and 7.7 %; in truth both gained 1.9 points of delta_avg,
+# last weights and three quarters of the way to them gained 7.5 and 7.4 %; in truth both gained 1.9 points of delta_avg,
 # but on the worst clip the last ones lost 0.8 and the mixture 0.3.
 TRACK_TIE = 0.05
 

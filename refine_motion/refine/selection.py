@@ -111,14 +111,14 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
             try_out(name)
         slow = panel.is_slow()
         allowed = [min(mixtures, key=lambda name: mixtures[name])] if slow else list(gains)
-        best_of_all = _nearest(max(allowed, key=lambda name: gains[name]), mixtures, gains, panel.tie)
-        share = mixtures.get(best_of_all, 1.0)
+        preferred = _nearest(max(allowed, key=lambda name: gains[name]), mixtures, gains, panel.tie)
+        share = mixtures.get(preferred, 1.0)
         nearer = [name for name, part in mixtures.items() if part < share]
         jury = panel.judge("decide")
         progress.advance(task)
 
         def trials() -> Iterator[Trial]:
-            for name in (best_of_all, *nearer):
+            for name in (preferred, *nearer):
                 other = loaded(name)
                 errors = jury.errors(other)
                 guards = panel.guards(other)
@@ -135,7 +135,7 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
     report().print(_table(judge, found, gains))
     if slow:
         report().print(
-            f"Hardly anything here moves more than {panel.slow:g} px, so only {best_of_all} may replace the original: "
+            f"Hardly anything here moves more than {panel.slow:g} px, so only {preferred} may replace the original: "
             "nothing tells how the model does at speed. Larger data.frame_steps, or faster videos, would."
         )
     return Choice(decision, start if decision.candidate is None else states[decision.candidate], gains)
