@@ -29,6 +29,7 @@ from refine_motion.models.track_base import TrackModel
 from refine_motion.motion.keypoints import grid
 from refine_motion.refine.clip_augment import ClipAugmentation
 from refine_motion.refine.run import RefineResult
+from refine_motion.refine.selection import SelectionSettings
 from refine_motion.refine.track_api import refine_tracks
 from refine_motion.types import Tracks
 from refine_motion.video.decoding import read_pyav
@@ -171,6 +172,7 @@ def run_track_demo(plan: TrackPlan, root: Path, say: Callable[[str, str], None])
             augment=AUGMENT,
             filters=FILTERS,
             settings=LABELS,
+            selection=SelectionSettings(snapshots=0),
             seed=plan.seed,
             accelerator="cpu",
             **TRAINING,

@@ -49,7 +49,7 @@ class Trial:
 
     Attributes:
         name: of the candidate.
-        chosen: its gain on the other half, by which it was chosen.
+        chosen: its gain on the other half, on which it was chosen.
         gain: over the original by all kinds of errors; None where there was too little to compare.
         census: by the census error alone, which is of the picture and not of the teacher.
         guards: by what is guarded, in the words of a message.

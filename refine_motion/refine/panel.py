@@ -33,9 +33,9 @@ _SPEED_LOSS = math.log(1.05)
 # speed. Trained on flow up to 1 px, a model was 7 to 13 % worse at 20 px; a quarter of the way did no harm and kept
 # about half of the gain. Tracks go on over several frames.
 SLOW_FLOW, SLOW_TRACKS, LEAST_MOVING = 2.0, 0.5, 0.01
-# Of tracks: what gains so little less, as a share of the gain, is not told apart from the best. On clips of thermal the
-# last weights and three quarters of the way to them gained 7.5 and 7.4 %; in truth both gained 1.9 points of delta_avg,
-# but on the worst clip the last ones lost 0.8 and the mixture 0.3.
+# Of tracks: what is worth so little less, as a share, is not told apart from the best. On clips of thermal the last
+# weights and three quarters of the way to them gained 7.5 and 7.4 %; in truth both gained 1.9 points of delta_avg, but
+# on the worst clip the last ones lost 0.8 and the mixture 0.3.
 TRACK_TIE = 0.05
 
 Model = TypeVar("Model", bound=MotionModel)
@@ -52,7 +52,7 @@ class Panel(ABC, Generic[Model]):
     Attributes:
         slow: of what was learnt from, in pixels: hardly anything may be slower for a candidate to be taken whole.
         least_gain: that both halves have to show for a candidate to be taken.
-        tie: share of its gain that the best candidate may have over a mixture nearer to the original, and the mixture
+        tie: share of its worth that the best candidate may have over a mixture nearer to the original, and the mixture
             is preferred all the same: it differs less from the original, so it can harm less.
     """
 
@@ -75,6 +75,11 @@ class Panel(ABC, Generic[Model]):
     @abstractmethod
     def speeds(self, model: Model) -> dict[float, Gain]:
         """Gain over the original on made motion, by its speed in pixels a frame."""
+
+    @staticmethod
+    @abstractmethod
+    def worth(gain: Gain) -> float:
+        """By what candidates are compared on the choosing half, as a logarithm of errors."""
 
     def guards(self, model: Model) -> dict[str, Guard]:
         """What a candidate must not make worse besides what the judges see."""
@@ -109,6 +114,11 @@ class FlowPanel(Panel[FlowModel]):
     def is_slow(self) -> bool:
         """See :class:`Panel`."""
         return self.data.share_faster_than(self.slow) < LEAST_MOVING
+
+    @staticmethod
+    def worth(gain: Gain) -> float:
+        """The estimate."""
+        return gain.value
 
     def speeds(self, model: FlowModel) -> dict[float, Gain]:
         """See :class:`Panel`."""
@@ -148,6 +158,11 @@ class TrackPanel(Panel[Pips]):
     def is_slow(self) -> bool:
         """See :class:`Panel`."""
         return self.data.share_faster_than(self.slow) < LEAST_MOVING
+
+    @staticmethod
+    def worth(gain: Gain) -> float:
+        """What is gained at least: a point once lost stays lost, so the gain scatters from window to window."""
+        return gain.low
 
     def speeds(self, model: Pips) -> dict[float, Gain]:
         """See :class:`Panel`."""

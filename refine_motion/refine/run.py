@@ -115,7 +115,7 @@ def refine_once(
             "held_out": outcome.held_out,
             "outcome": outcome.decision.to_dict(),
             # Minus infinity is no JSON.
-            "candidates": {name: value if math.isfinite(value) else None for name, value in outcome.gains.items()},
+            "candidates": {name: value if math.isfinite(value) else None for name, value in outcome.worth.items()},
             "labels": asdict(summary),
         }
         with replacing(folder / RESULT) as partial:

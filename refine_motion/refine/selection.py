@@ -18,6 +18,7 @@ from rich.table import Table
 from refine_motion.errors import ConfigError
 from refine_motion.refine.candidates import MIXTURES, State, mixture
 from refine_motion.refine.decision import KEPT, Decision, Guard, Trial, decide
+from refine_motion.refine.gain import Gain
 from refine_motion.refine.judge import CYCLE, LABELS, LOOK, MOVING, Judge, Sums
 from refine_motion.refine.panel import LEAST_MOVING, Panel
 from refine_motion.training.report import report
@@ -59,13 +60,13 @@ class Choice:
     Attributes:
         decision: and its reason.
         state: the weights that it is for.
-        gains: of every candidate on the choosing half, as logarithms of errors; minus infinity where there was too
+        worth: of every candidate on the choosing half, as :meth:`Panel.worth`; minus infinity where there was too
             little to compare.
     """
 
     decision: Decision
     state: State
-    gains: Mapping[str, float]
+    worth: Mapping[str, float]
 
 
 def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
@@ -94,24 +95,25 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
         if judge.moving_share(_STILL) < LEAST_MOVING:
             return Choice(Decision(KEPT, None, None, "nothing moves in what is held out"), start, {})
         found: dict[str, Mapping[str, Sums]] = {}
-        gains: dict[str, float] = {}
+        gains: dict[str, Gain | None] = {}
+        worth: dict[str, float] = {}
 
         def try_out(name: str) -> None:
             found[name] = judge.errors(loaded(name))
-            measured = judge.gain(found[name])
-            gains[name] = -math.inf if measured is None else measured.value
+            gains[name] = measured = judge.gain(found[name])
+            worth[name] = -math.inf if measured is None else panel.worth(measured)
             progress.advance(task)
 
         for name in trained:
             try_out(name)
-        best = max(gains, key=lambda name: gains[name])
+        best = max(worth, key=lambda name: worth[name])
         mixtures = {f"{share:.0%} of {best}": share for share in MIXTURES}
         for name, share in mixtures.items():
             states[name] = mixture(start, trained[best], share)
             try_out(name)
         slow = panel.is_slow()
-        allowed = [min(mixtures, key=lambda name: mixtures[name])] if slow else list(gains)
-        preferred = _nearest(max(allowed, key=lambda name: gains[name]), mixtures, gains, panel.tie)
+        allowed = [min(mixtures, key=lambda name: mixtures[name])] if slow else list(worth)
+        preferred = _nearest(max(allowed, key=lambda name: worth[name]), mixtures, worth, panel.tie)
         share = mixtures.get(preferred, 1.0)
         nearer = [name for name, part in mixtures.items() if part < share]
         jury = panel.judge("decide")
@@ -129,7 +131,9 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
                     change = jury.gain(errors, {kind: 1.0})
                     if change is not None:
                         guards[name_of_error] = Guard(change, loss)
-                yield Trial(name, gains[name], jury.gain(errors), jury.gain(errors, {LOOK: 1.0}), guards)
+                seen = gains[name]
+                on_other_half = -math.inf if seen is None else seen.value
+                yield Trial(name, on_other_half, jury.gain(errors), jury.gain(errors, {LOOK: 1.0}), guards)
 
         decision = decide(trials(), panel.least_gain)
     report().print(_table(judge, found, gains))
@@ -138,23 +142,23 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
             f"Hardly anything here moves more than {panel.slow:g} px, so only {preferred} may replace the original: "
             "nothing tells how the model does at speed. Larger data.frame_steps, or faster videos, would."
         )
-    return Choice(decision, start if decision.candidate is None else states[decision.candidate], gains)
+    return Choice(decision, start if decision.candidate is None else states[decision.candidate], worth)
 
 
-def _nearest(best: str, mixtures: Mapping[str, float], gains: Mapping[str, float], tie: float) -> str:
+def _nearest(best: str, mixtures: Mapping[str, float], worth: Mapping[str, float], tie: float) -> str:
     """The mixture nearest to the original that is as good as the best candidate up to a tie, or that candidate."""
-    enough = (1 - tie) * gains[best]
+    enough = (1 - tie) * worth[best]
     nearer = {name: part for name, part in mixtures.items() if part < mixtures.get(best, 1.0)}
-    return min((name for name in nearer if gains[name] >= enough > 0), key=lambda name: nearer[name], default=best)
+    return min((name for name in nearer if worth[name] >= enough > 0), key=lambda name: nearer[name], default=best)
 
 
-def _table(judge: Judge[Any], found: Mapping[str, Mapping[str, Sums]], gains: Mapping[str, float]) -> Table:
+def _table(judge: Judge[Any], found: Mapping[str, Mapping[str, Sums]], gains: Mapping[str, Gain | None]) -> Table:
     table = Table(title="Candidates on the first half of what is held out, without ground truth")
-    for heading in ("weights", "from the labels", "cycle error", "census error", "gain"):
+    for heading in ("weights", "from the labels", "cycle error", "census error", "gain", "at least"):
         table.add_column(heading, justify="left" if heading == "weights" else "right")
     for name, errors in {"original": judge.original, **found}.items():
         labels, cycle, census = (judge.mean(errors, kind) for kind in (LABELS, CYCLE, LOOK))
-        value = gains.get(name, 0.0)
-        shown = f"{100 * -math.expm1(-value):+.1f} %" if math.isfinite(value) else ""
-        table.add_row(name, f"{labels:.3f} px", f"{cycle:.3f} px", f"{census:.4f}", shown)
+        gain = gains.get(name)
+        shown = ("", "") if gain is None else tuple(f"{value:+.1f} %" for value in gain.percent()[:2])
+        table.add_row(name, f"{labels:.3f} px", f"{cycle:.3f} px", f"{census:.4f}", *shown)
     return table

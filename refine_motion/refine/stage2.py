@@ -32,13 +32,13 @@ class Outcome:
             running mean where one is kept.
         held_out: figures in pixels as the validation logs them; empty where nothing is held out.
         decision: what the result is, and why.
-        gains: of every candidate on the choosing half; empty where nothing was chosen.
+        worth: of every candidate on the choosing half; empty where nothing was chosen.
     """
 
     files: dict[str, Path]
     held_out: dict[str, float]
     decision: Decision
-    gains: Mapping[str, float]
+    worth: Mapping[str, float]
 
 
 def finish(
@@ -66,14 +66,14 @@ def finish(
         console.print(_table(held_out, list(students)))
     files = {name: folder / f"{name}.safetensors" for name in (REFINED, *students)}
     decision = Decision(UNCHECKED, None, None, "nothing is held out" if snapshots else "selection.enabled is off")
-    gains: Mapping[str, float] = {}
+    worth: Mapping[str, float] = {}
     if trainer.is_global_zero:
         refined = copy.deepcopy(module.student).cpu()
         if snapshots and data.holdout:
             at_the_end = {"last" if name == "student" else name: model.state_dict() for name, model in students.items()}
             candidates = {**snapshots.states(), **at_the_end}
             choice = choose(module.panel(data, trainer.strategy.root_device), candidates)
-            decision, gains = choice.decision, choice.gains
+            decision, worth = choice.decision, choice.worth
             refined.load_state_dict(dict(choice.state))
         facts = {
             "refined_from": str(module.hparams["weights"]),
@@ -87,7 +87,7 @@ def finish(
             save_weights(student, files[name], facts)
     decision = trainer.strategy.broadcast(decision)
     console.print(f"weights: {files[REFINED]}", markup=False, soft_wrap=True)
-    return Outcome(files, held_out, decision, gains)
+    return Outcome(files, held_out, decision, worth)
 
 
 def held_out_rows(

@@ -29,32 +29,32 @@ def candidates(run: Path, original: State) -> dict[str, State]:
 
 
 def gains_and_errors(run: Path, weights: str | Path, error: Callable[[Any], float]) -> dict[str, tuple[float, float]]:
-    """Estimated gain and true error of the original and of all candidates, by their names.
+    """What the choice compares, and the true error, of the original and of all candidates by their names.
 
     Args:
         run: folder of a finished run.
         weights: the original.
         error: true error of a model.
     """
-    gains = json.loads((run / "result.json").read_text())["candidates"]
+    worth = json.loads((run / "result.json").read_text())["candidates"]
     model = load_model(None, weights)
     original = {name: value.clone() for name, value in model.state_dict().items()}
     found = {"original": (0.0, error(model))}
     for name, state in candidates(run, original).items():
-        if gains[name] is not None:
+        if worth[name] is not None:
             model.load_state_dict(dict(state))
-            found[name] = (gains[name], error(model))
+            found[name] = (worth[name], error(model))
     return found
 
 
 def rank_correlation(found: dict[str, tuple[float, float]]) -> float:
-    """Spearman's correlation between estimated gain and true error; 1 where they rank alike.
+    """Spearman's correlation between what the choice compares and true error; 1 where they rank alike.
 
     Args:
         found: of :func:`gains_and_errors`.
     """
-    gains, errors = (np.array(column) for column in zip(*found.values(), strict=True))
-    return spearman(gains, -errors)
+    worth, errors = (np.array(column) for column in zip(*found.values(), strict=True))
+    return spearman(worth, -errors)
 
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:

@@ -1,7 +1,7 @@
 """``python -m tests.ablation.track_domains``: small PIPs refined on made domains, judged by exact tracks, as one table.
 
 It is the demo for tracks on several domains and seeds; what is finished is not repeated. Beside the scores stands how
-well the label-free gain of the candidates ranks them (Spearman's correlation with their true score).
+well the label-free choice ranks the candidates (Spearman's correlation with their true score).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Score:
         worst: the smallest change on a clip, in points.
         gain: of the chosen candidate, or of the one that was turned down, on the half that decides; estimated without
             truth, per cent.
-        candidates: of each by its name, the gain on the half that chooses, and its true delta_avg on half of the clips;
-            empty where that was not asked for.
+        candidates: of each by its name, what it gains at least on the half that chooses, and its true delta_avg on half
+            of the clips; empty where that was not asked for.
         seconds: of the whole.
     """
 
@@ -57,10 +57,10 @@ class Score:
 
     @property
     def ranking(self) -> float:
-        """Spearman's correlation between gain and true delta_avg over the candidates; not a number without them."""
+        """Spearman's correlation of the choice with true delta_avg over the candidates; not a number without them."""
         if not self.candidates:
             return math.nan
-        return rank_correlation({name: (gain, -delta) for name, (gain, delta) in self.candidates.items()})
+        return rank_correlation({name: (worth, -delta) for name, (worth, delta) in self.candidates.items()})
 
 
 def measured(plan: TrackPlan, root: Path, ranked: bool) -> Score:
@@ -91,7 +91,7 @@ def _candidates(plan: TrackPlan, root: Path) -> dict[str, tuple[float, float]]:
         return -mean(judge_clips(half, folder, model).values())
 
     found = gains_and_errors(folder.run, plan.weights, error)
-    return {name: (-100 * math.expm1(-gain), -wrong) for name, (gain, wrong) in found.items()}
+    return {name: (-100 * math.expm1(-worth), -wrong) for name, (worth, wrong) in found.items()}
 
 
 def table(scores: list[Score]) -> str:

@@ -17,7 +17,7 @@ from refine_motion.refine.decision import Decision
 from refine_motion.refine.gain import Gain
 from refine_motion.refine.judge import CYCLE, KINDS, MOVING
 from refine_motion.refine.judging import FlowJudge
-from refine_motion.refine.panel import FlowPanel
+from refine_motion.refine.panel import FlowPanel, TrackPanel
 from refine_motion.refine.selection import SelectionSettings, choose
 
 HEIGHT, WIDTH = 96, 128
@@ -102,7 +102,7 @@ def chosen(trained: dict[str, Knowing], data: Data | None = None, original: Know
     states = {name: model.state_dict() for name, model in trained.items()}
     choice = choose(FlowPanel(original, data or Data(), 1, CPU), states)  # type: ignore[arg-type]
     decision, state = choice.decision, choice.state
-    assert set(states) < set(choice.gains)
+    assert set(states) < set(choice.worth)
     assert all(torch.equal(value, before[name]) for name, value in original.state_dict().items())
     if decision.candidate is None:
         assert all(torch.equal(value, before[name]) for name, value in state.items())
@@ -336,6 +336,20 @@ def test_of_equals_the_nearest_to_the_original_is_taken(
 ) -> None:
     monkeypatch.setattr(panel.FlowPanel, "tie", tie)
     assert chosen({"last": Knowing(-bias, -bias)}).candidate == candidate
+
+
+def test_the_panel_says_by_what_candidates_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The uneven one is as bad as the original where something moves: it gains more than the even one, but less surely.
+    trained = {"uneven": Knowing(0.08, 0.4), "even": Knowing(0.115, 0.115)}
+    assert chosen(trained).candidate == "uneven"
+    monkeypatch.setattr(panel.FlowPanel, "worth", staticmethod(TrackPanel.worth))
+    assert chosen(trained).candidate == "even"
+
+
+def test_flow_is_chosen_by_the_estimate_and_tracks_by_its_lower_end() -> None:
+    gain = Gain(0.1, 0.02, 0.15)
+    assert FlowPanel.worth(gain) == gain.value
+    assert TrackPanel.worth(gain) == gain.low
 
 
 def test_settings() -> None:
