@@ -39,7 +39,7 @@ from refine_motion.viz.tracks import draw_tracks, start_colours
 DEFAULT_MINUTES, LEAST_MINUTES = 14.0, 10.0
 # What is not training takes, and the steps of a minute, on two CPU cores.
 _FIXED_MINUTES, _STEPS_PER_MINUTE = 8.5, 24
-_POINTS = 64
+_POINTS = 256
 # The recipe of `configs/refine/tracks_cpu.yaml`, whose file does not come with the package.
 FILTERS: dict[str, LabelRule] = {"cycle": AllFrames(), "known": LeastKnown(), "balance": MotionBalance()}
 AUGMENT = ClipAugmentation(
@@ -214,8 +214,10 @@ def judge_clips(plan: TrackPlan, folder: DemoFolder, model: TrackModel) -> dict[
         folder: of the demonstration.
         model: in eval mode.
     """
-    clips = _held_out(plan, folder)
-    return {clip.name: delta_avg(model.track(clip.frames, clip.queries), clip.truth) for clip in clips}
+    scores = {}
+    for clip in _held_out(plan, folder):
+        scores[clip.name] = delta_avg(model.track(clip.frames, clip.queries, confidence=False), clip.truth)
+    return scores
 
 
 def _judge(
@@ -226,7 +228,7 @@ def _judge(
     overlay = folder.root / "held_out.mp4"
     for clip in _held_out(plan, folder):
         still = Tracks(clip.truth.xy[:1].expand_as(clip.truth.xy), torch.ones_like(clip.truth.visible))
-        found = [before.track(clip.frames, clip.queries), after.track(clip.frames, clip.queries)]
+        found = [model.track(clip.frames, clip.queries, confidence=False) for model in (before, after)]
         values = [delta_avg(tracks, clip.truth) for tracks in (*found, still)]
         scores[clip.name] = (values[0], values[1], values[2])
         if len(scores) == 1:

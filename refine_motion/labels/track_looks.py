@@ -169,7 +169,7 @@ class TrackerLook(TrackLook):
         self.model = model
 
     def _there(self, xy: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.model.track(self.frames, torch.cat((torch.zeros(len(xy), 1), xy), dim=1))
+        found = self.model.track(self.frames, torch.cat((torch.zeros(len(xy), 1), xy), dim=1), confidence=False)
         return found.xy[self.times], found.visible[self.times]
 
     def _back(self, places: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,5 +179,5 @@ class TrackerLook(TrackLook):
         # A place outside cannot be asked for; led back from the border, it does not come back.
         asked = torch.minimum(start.nan_to_num().clamp(min=0), inside)
         asked_in = (last - self.times[ends])[:, None].float()
-        found = self.model.track(self.frames.flip(0), torch.cat((asked_in, asked), dim=1))
+        found = self.model.track(self.frames.flip(0), torch.cat((asked_in, asked), dim=1), confidence=False)
         return found.xy.flip(0)[self.times], found.visible.flip(0)[self.times]

@@ -70,8 +70,8 @@ class LinkedFlow(TrackModel):
         self.name = f"linked {flow.name}"
         self.stride, self.min_side = flow.stride, flow.min_side
 
-    def begin(self, queries: Tensor) -> Following:
-        """See :meth:`TrackModel.begin`."""
+    def begin(self, queries: Tensor, confidence: bool = True) -> Following:
+        """See :meth:`TrackModel.begin`; what is seen is told from the cycle error, so confidence costs nothing."""
         return _Links(self, queries)
 
 

@@ -47,8 +47,8 @@ class ChainedModel(TrackModel):
 
     A window begins where a point is, with the features that the point had in its first one. The next begins at the
     latest frame in which the point is surely seen, so each point has windows of its own; those that begin in one frame
-    are treated together. Every step is then repeated backward in time on the same features of the frames, from where it
-    ended: how far apart the two ways are is the cycle error.
+    are treated together. Where confidence is wanted, every step is then repeated backward in time on the same features
+    of the frames, from where it ended: how far apart the two ways are is the cycle error.
 
     Attributes:
         channels: C, of the features.
@@ -80,9 +80,9 @@ class ChainedModel(TrackModel):
     ) -> WindowPrediction:
         """Points from ``xy (B, N, 2)`` in the first frame of a window ``(B, S, C, h, w)`` through all its frames."""
 
-    def begin(self, queries: Tensor) -> Following:
+    def begin(self, queries: Tensor, confidence: bool = True) -> Following:
         """See :meth:`TrackModel.begin`."""
-        return _Chain(self, queries)
+        return _Chain(self, queries, confidence)
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class _Window:
 class _Chain:
     """State between frames: the maps of one window, and where every point's next window begins."""
 
-    def __init__(self, model: ChainedModel, queries: Tensor):
-        self.model, self.length = model, model.min_frames
+    def __init__(self, model: ChainedModel, queries: Tensor, confidence: bool):
+        self.model, self.length, self.confidence = model, model.min_frames, confidence
         self.device = next(model.parameters()).device
         self.record = Recorder(queries)
         count = len(queries)
@@ -137,7 +137,8 @@ class _Chain:
         for begin in range(count - self.length + 1, count):
             self.maps.append(self.maps[-1])
             self._window(begin)
-        return self.record.tracks()
+        tracks = self.record.tracks()
+        return tracks if self.confidence else Tracks(tracks.xy, tracks.visible)
 
     def _window(self, begin: int) -> None:
         """Lead on all points whose window begins in this frame."""
@@ -161,6 +162,14 @@ class _Chain:
             self.features[points], self.known[points] = found.features[0].cpu(), True
         places, seen = found.coords[-1][0].float().cpu(), found.visibility[0].float().sigmoid().cpu()
         steps = next_window(seen)
+        for offset in range(self.length):
+            self.record.note(begin + offset, points, xy=places[offset], visible=seen[offset] > _VISIBLE)
+        if self.confidence:
+            self._note_confidence(points, begin, steps, places, window)
+        self.xy[points] = places[steps, torch.arange(len(points))]
+        self.begin[points] = begin + steps
+
+    def _note_confidence(self, points: Tensor, begin: int, steps: Tensor, places: Tensor, window: _Window) -> None:
         # Beyond the end of the video the last frame is repeated: a step may lead there, but nothing counts there.
         real = steps.clamp(max=len(self.record) - 1 - begin)
         errors = self._verify(window, places, real)
@@ -169,17 +178,10 @@ class _Chain:
         after = self._confidence(points)
         for offset in range(self.length):
             within = offset <= steps
-            self.record.note(
-                begin + offset,
-                points,
-                xy=places[offset],
-                visible=seen[offset] > _VISIBLE,
-                confidence=before if offset == 0 else torch.where(within, after, 0.0),
-            )
+            sure = before if offset == 0 else torch.where(within, after, 0.0)
+            self.record.note(begin + offset, points, confidence=sure)
             if offset:
                 self.record.note(begin + offset, points, cycle_error=errors)
-        self.xy[points] = places[steps, torch.arange(len(points))]
-        self.begin[points] = begin + steps
 
     def _account(self, points: Tensor, errors: Tensor, steps: Tensor) -> None:
         """Add a step of some points."""

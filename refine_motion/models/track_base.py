@@ -38,19 +38,21 @@ class TrackModel(MotionModel):
     min_frames: int
 
     @abstractmethod
-    def begin(self, queries: Tensor) -> Following:
+    def begin(self, queries: Tensor, confidence: bool = True) -> Following:
         """What takes in the frames of one video, for queries as of :meth:`follow`."""
 
     @torch.no_grad()
-    def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
+    def follow(self, frames: Iterable[Tensor], queries: Tensor, confidence: bool = True) -> Tracks:
         """Track points through frames that are read once, in order; few of them are held at a time.
 
         Args:
             frames: ``(3, H, W)`` each, all of one size.
             queries: ``(N, 3)`` frame, x, y in pixels: where each point is known. It is followed to the video's end.
+            confidence: whether confidence and cycle error are wanted. Places and visibility are the same without, and
+                a model that needs a way back for nothing else is spared it.
 
         Returns:
-            Tracks on the CPU, with confidence and cycle error.
+            Tracks on the CPU, with confidence and cycle error where they are wanted.
 
         Raises:
             ConfigError: a point lies outside the frames or the video.
@@ -58,19 +60,20 @@ class TrackModel(MotionModel):
             ValueError: the queries are not ``(N, 3)``, or a frame is not as the first.
         """
         check_shape(queries)
-        following = self.begin(queries)
+        following = self.begin(queries, confidence)
         for number, frame in numbered(frames):
             if number == 0:
                 check_queries(queries, (frame.shape[-2], frame.shape[-1]))
             following.add(frame)
         return following.finish()
 
-    def track(self, video: Tensor, queries: Tensor) -> Tracks:
+    def track(self, video: Tensor, queries: Tensor, confidence: bool = True) -> Tracks:
         """Track points through a video in memory.
 
         Args:
             video: ``(T, 3, H, W)`` uint8, or float in 0..255.
             queries: see :meth:`follow`.
+            confidence: see :meth:`follow`.
 
         Returns:
             See :meth:`follow`.
@@ -82,7 +85,7 @@ class TrackModel(MotionModel):
         """
         if video.ndim != 4 or video.shape[1] != 3:
             raise ValueError(f"a video must be (T, 3, H, W), got {tuple(video.shape)}")
-        return self.follow(iter(video), queries)
+        return self.follow(iter(video), queries, confidence)
 
 
 class Recorder:

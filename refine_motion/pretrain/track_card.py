@@ -42,7 +42,7 @@ def _domain(model: Pips, name: str, settings: CardSettings) -> dict[str, float]:
         clip = clips[number]
         xy, visible = clip["xy"], clip["visible"]
         frames = torch.zeros(_POINTS)
-        found = model.track(clip["frames"], torch.cat((frames[:, None], xy[0]), dim=1))
+        found = model.track(clip["frames"], torch.cat((frames[:, None], xy[0]), dim=1), confidence=False)
         for prefix, places, seen in (
             ("", found.xy, found.visible),
             ("still_", xy[:1].expand_as(xy), torch.ones_like(visible)),

@@ -93,7 +93,7 @@ class TrackMatcher:
             yield found
 
     def _follow(self, xy: Tensor, frames: Iterator[Tensor]) -> Tracks:
-        return self.model.follow(frames, torch.cat((torch.zeros(len(xy), 1), xy), dim=1))
+        return self.model.follow(frames, torch.cat((torch.zeros(len(xy), 1), xy), dim=1), confidence=False)
 
 
 def _vote(places: Tensor, points: Tensor, labels: Tensor, neighbours: int) -> Tensor:

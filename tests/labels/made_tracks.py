@@ -150,7 +150,7 @@ class ToldTracks(_Told, TrackModel):
 
     name, stride, min_side, min_frames = "told tracks", 1, 24, 1
 
-    def begin(self, queries: Tensor) -> _Following:
+    def begin(self, queries: Tensor, confidence: bool = True) -> _Following:
         return _Following(self, queries)
 
 

@@ -198,6 +198,14 @@ class TestTracking:
             assert (tracks.confidence[start:, n].diff() <= 0).all()
         assert ((tracks.confidence >= 0) & (tracks.confidence <= 1)).all()
 
+    def test_without_confidence_nothing_is_repeated_backward(self, tiny: Pips, monkeypatch: pytest.MonkeyPatch) -> None:
+        wanted = tiny.track(frames(12), QUERIES)
+        monkeypatch.setattr(pips_chain._Chain, "_verify", None)
+        found = tiny.track(frames(12), QUERIES, confidence=False)
+        assert torch.equal(found.xy.nan_to_num(nan=-1), wanted.xy.nan_to_num(nan=-1))
+        assert torch.equal(found.visible, wanted.visible)
+        assert (found.confidence, found.cycle_error) == (None, None)
+
     def test_frames_are_asked_for_one_by_one(self, tiny: Pips) -> None:
         video, held = frames(30), []
 
@@ -252,7 +260,7 @@ class TestTracking:
             return torch.full((1,), next(errors))
 
         monkeypatch.setattr(pips_chain._Chain, "_verify", verify)
-        run = pips_chain._Chain(tiny, QUERIES[:1])
+        run = pips_chain._Chain(tiny, QUERIES[:1], confidence=True)
         with torch.no_grad():
             for frame in frames(9):
                 run.add(frame)

@@ -65,7 +65,7 @@ class Drifting(TrackModel):
         self.step, self.hidden = torch.tensor([x, y]), hidden
         self.asked = torch.zeros(0, 3)
 
-    def begin(self, queries: Tensor) -> _Drift:
+    def begin(self, queries: Tensor, confidence: bool = True) -> _Drift:
         self.asked = queries
         return _Drift(self, queries)
 

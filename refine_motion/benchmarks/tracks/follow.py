@@ -71,7 +71,7 @@ def _one_way(model: TrackModel, video: TrackVideo, frames: Iterable[Tensor], que
         )
     xy = scaled(queries[:, 1:], video.size, (height, width))
     xy = torch.minimum(xy.clamp(min=0), torch.tensor([width - 1.0, height - 1.0]))
-    tracks = model.follow(chain([first], stream), torch.cat((queries[:, :1], xy), dim=1))
+    tracks = model.follow(chain([first], stream), torch.cat((queries[:, :1], xy), dim=1), confidence=False)
     if len(tracks.xy) != len(video.xy):
         raise BenchmarkError(
             f"{video.name}: {len(tracks.xy)} frames, but its labels are of {len(video.xy)}; get both from one release"

@@ -27,10 +27,10 @@ class Moves(TrackModel):
         self.sizes: list[tuple[int, ...]] = []
         self.asked: list[Tensor] = []
 
-    def begin(self, queries: Tensor) -> Following:
+    def begin(self, queries: Tensor, confidence: bool = True) -> Following:
         raise AssertionError("it is asked to follow")
 
-    def follow(self, frames: Iterable[Tensor], queries: Tensor) -> Tracks:
+    def follow(self, frames: Iterable[Tensor], queries: Tensor, confidence: bool = True) -> Tracks:
         pictures = [frame for _, frame in numbered(frames)]
         assert all(picture.dtype == torch.uint8 for picture in pictures)
         check_queries(queries, (pictures[0].shape[1], pictures[0].shape[2]))
