@@ -229,7 +229,7 @@ def table(root: Path, seeds: list[int]) -> str:
     places = [Place(root, seed) for seed in seeds]
     scratch = _scratch(places)
     lines = [
-        "| student learnt from | top 1 | over the seeds | above scratch | NMI | purity |",
+        "| student learnt from | top 1 | by seed | above scratch | NMI | purity |",
         "|---" * 6 + "|",
     ]
     for name, row in ROWS.items():
@@ -239,9 +239,8 @@ def table(root: Path, seeds: list[int]) -> str:
         if row.teacher and not row.shuffled:
             values = [place.agreement(row) for place in places]
             agreed = f"| {mean(v['nmi'] for v in values):.2f} | {mean(v['purity'] for v in values):.2f} |"
-        lines.append(
-            f"| {row.title} | {mean(found):.1f} % | {min(found):.1f} to {max(found):.1f} | {above:+.1f} {agreed}"
-        )
+        by_seed = ", ".join(f"{value:.1f}" for value in found)
+        lines.append(f"| {row.title} | {mean(found):.1f} % | {by_seed} | {above:+.1f} {agreed}")
     return "\n".join(lines) + "\n"
 
 
