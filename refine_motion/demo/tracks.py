@@ -39,6 +39,7 @@ from refine_motion.viz.tracks import draw_tracks, start_colours
 DEFAULT_MINUTES, LEAST_MINUTES = 14.0, 10.0
 # What is not training takes, and the steps of a minute, on two CPU cores.
 _FIXED_MINUTES, _STEPS_PER_MINUTE = 8.5, 24
+# With 64, a clip's change of delta_avg scatters by about a point.
 _POINTS = 256
 # The recipe of `configs/refine/tracks_cpu.yaml`, whose file does not come with the package.
 FILTERS: dict[str, LabelRule] = {"cycle": AllFrames(), "known": LeastKnown(), "balance": MotionBalance()}

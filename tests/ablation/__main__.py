@@ -23,7 +23,7 @@ from refine_motion.cli.refine_cli import run
 from refine_motion.files import replacing
 from refine_motion.models.load import load_model
 from tests.ablation.columns import Column, columns
-from tests.ablation.ranking import gains_and_errors, rank_correlation
+from tests.ablation.ranking import worth_and_errors, rank_correlation
 from tests.ablation.rows import ROWS, Row
 from tests.ablation.table import table
 from tests.bench.material import shared
@@ -97,7 +97,7 @@ def _refined(
     notes = {"outcome": result["outcome"]["decision"], "seconds": time.monotonic() - begun}
     if result["candidates"] and column.name.startswith("domain"):
         notes["ranking"] = rank_correlation(
-            gains_and_errors(place, weights, lambda model: next(iter(column.measure(model).values())))
+            worth_and_errors(place, weights, lambda model: next(iter(column.measure(model).values())))
         )
     return figures | notes
 

@@ -28,7 +28,7 @@ def candidates(run: Path, original: State) -> dict[str, State]:
     return found
 
 
-def gains_and_errors(run: Path, weights: str | Path, error: Callable[[Any], float]) -> dict[str, tuple[float, float]]:
+def worth_and_errors(run: Path, weights: str | Path, error: Callable[[Any], float]) -> dict[str, tuple[float, float]]:
     """What the choice compares, and the true error, of the original and of all candidates by their names.
 
     Args:
@@ -51,7 +51,7 @@ def rank_correlation(found: dict[str, tuple[float, float]]) -> float:
     """Spearman's correlation between what the choice compares and true error; 1 where they rank alike.
 
     Args:
-        found: of :func:`gains_and_errors`.
+        found: of :func:`worth_and_errors`.
     """
     worth, errors = (np.array(column) for column in zip(*found.values(), strict=True))
     return spearman(worth, -errors)

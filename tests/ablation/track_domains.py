@@ -22,7 +22,7 @@ from refine_motion.demo.tracks import TrackPlan, judge_clips, run_track_demo
 from refine_motion.files import replacing
 from refine_motion.models.base import MotionModel
 from refine_motion.models.track_base import TrackModel
-from tests.ablation.ranking import gains_and_errors, rank_correlation
+from tests.ablation.ranking import worth_and_errors, rank_correlation
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _candidates(plan: TrackPlan, root: Path) -> dict[str, tuple[float, float]]:
         assert isinstance(model, TrackModel)
         return -mean(judge_clips(half, folder, model).values())
 
-    found = gains_and_errors(folder.run, plan.weights, error)
+    found = worth_and_errors(folder.run, plan.weights, error)
     return {name: (-100 * math.expm1(-worth), -wrong) for name, (worth, wrong) in found.items()}
 
 
