@@ -23,7 +23,7 @@ from refine_motion.cli.refine_cli import run
 from refine_motion.files import replacing
 from refine_motion.models.load import load_model
 from tests.ablation.columns import Column, columns
-from tests.ablation.ranking import worth_and_errors, rank_correlation
+from tests.ablation.ranking import rank_correlation, worth_and_errors
 from tests.ablation.rows import ROWS, Row
 from tests.ablation.table import table
 from tests.bench.material import shared

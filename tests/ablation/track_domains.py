@@ -22,7 +22,7 @@ from refine_motion.demo.tracks import TrackPlan, judge_clips, run_track_demo
 from refine_motion.files import replacing
 from refine_motion.models.base import MotionModel
 from refine_motion.models.track_base import TrackModel
-from tests.ablation.ranking import worth_and_errors, rank_correlation
+from tests.ablation.ranking import rank_correlation, worth_and_errors
 
 
 @dataclass(frozen=True)
