@@ -99,6 +99,11 @@ class TrackPlan(MadeClips):
             raise ConfigError(f"--minutes {self.minutes:g}: at least {LEAST_MINUTES:g} are needed to learn anything")
 
     @property
+    def held_out_seeds(self) -> list[int]:
+        """The same for every seed, so that a video is judged under several trainings."""
+        return [500_000 + number for number in range(self.held_out)]
+
+    @property
     def steps(self) -> int:
         """Optimiser steps for which there is time."""
         return round((self.minutes - _FIXED_MINUTES) * _STEPS_PER_MINUTE)

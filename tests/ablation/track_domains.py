@@ -1,7 +1,9 @@
 """``python -m tests.ablation.track_domains``: small PIPs refined on made domains, judged by exact tracks, as one table.
 
-It is the demo for tracks on several domains and seeds; what is finished is not repeated. Beside the scores stands how
-well the label-free choice ranks the candidates (Spearman's correlation with their true score).
+It is the demo for tracks on several domains and seeds; what is finished is not repeated. The held-out videos of a
+domain are the same for all seeds, what is learnt from is not. Beside the scores stand the video that became worst in
+the mean of the seeds, the worst of all single results, and how well the label-free choice ranks the candidates
+(Spearman's correlation with their true score).
 """
 
 from __future__ import annotations
@@ -33,10 +35,7 @@ class Score:
         domain: its domain.
         seed: its seed.
         decision: ``improved`` or ``kept``.
-        still: delta_avg of standing still on the held-out clips, per cent.
-        before: of the original.
-        after: of the result.
-        worst: the smallest change on a clip, in points.
+        videos: of each held-out clip by name, delta_avg before, after, and of standing still, per cent.
         gain: of the chosen candidate, or of the one that was turned down, on the half that decides; estimated without
             truth, per cent.
         candidates: of each by its name, what it gains at least on the half that chooses, and its true delta_avg on half
@@ -47,13 +46,21 @@ class Score:
     domain: str
     seed: int
     decision: str
-    still: float
-    before: float
-    after: float
-    worst: float
+    videos: dict[str, tuple[float, float, float]]
     gain: float | None
     candidates: dict[str, tuple[float, float]]
     seconds: float
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Before, after, and of standing still: means over the clips."""
+        before, after, still = (mean(column) for column in zip(*self.videos.values(), strict=True))
+        return before, after, still
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """What each clip gained, in points, by its name."""
+        return {name: after - before for name, (before, after, _) in self.videos.items()}
 
     @property
     def ranking(self) -> float:
@@ -66,16 +73,12 @@ class Score:
 def measured(plan: TrackPlan, root: Path, ranked: bool) -> Score:
     """One demonstration in an empty folder; where ``ranked``, with the truth about every candidate."""
     result = run_track_demo(plan, root, lambda title, _: print(f"{plan.domain}, seed {plan.seed}: {title}", flush=True))
-    before, after, still = result.mean
     gain = result.refined.outcome.gain
     return Score(
         plan.domain,
         plan.seed,
         result.refined.outcome.decision,
-        still,
-        before,
-        after,
-        min(new - old for old, new, _ in result.scores.values()),
+        result.scores,
         None if gain is None else gain.percent()[0],
         _candidates(plan, root) if ranked else {},
         sum(result.seconds.values()),
@@ -95,17 +98,36 @@ def _candidates(plan: TrackPlan, root: Path) -> dict[str, tuple[float, float]]:
 
 
 def table(scores: list[Score]) -> str:
-    """Means over the seeds of each domain, and over all."""
-    heads = ("domain", "seeds", "standing still", "before", "after", "change", "worst clip", "improved", "ranking")
+    """Means over the seeds of each domain, and over all; ``worst video`` is the least mean over seeds of a video."""
+    heads = ("domain", "seeds", "standing still", "before", "after", "change", "by seed")
+    heads += ("worst video", "worst single", "improved", "ranking")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     domains = dict.fromkeys(score.domain for score in scores)
     for name, part in [*((d, [s for s in scores if s.domain == d]) for d in domains), ("mean", scores)]:
-        still, before, after = (mean(getattr(s, key) for s in part) for key in ("still", "before", "after"))
+        before, after, still = (mean(column) for column in zip(*(s.mean for s in part), strict=True))
         lines.append(
             f"| {name} | {len(part)} | {still:.1f} | {before:.1f} | {after:.1f} | {after - before:+.2f} | "
-            f"{min(s.worst for s in part):+.2f} | {sum(s.decision == 'improved' for s in part)} | {_ranking(part)} |"
+            f"{', '.join(f'{change:+.2f}' for change in _by_seed(part).values())} | "
+            f"{min(_by_video(part).values()):+.2f} | {min(min(s.changes.values()) for s in part):+.2f} | "
+            f"{sum(s.decision == 'improved' for s in part)} | {_ranking(part)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _by_seed(part: list[Score]) -> dict[int, float]:
+    """Mean change of each seed."""
+    return {
+        seed: mean(s.mean[1] - s.mean[0] for s in part if s.seed == seed) for seed in sorted({s.seed for s in part})
+    }
+
+
+def _by_video(part: list[Score]) -> dict[str, float]:
+    """Mean change of each video over the seeds."""
+    changes: dict[str, list[float]] = {}
+    for score in part:
+        for name, change in score.changes.items():
+            changes.setdefault(name, []).append(change)
+    return {name: mean(values) for name, values in changes.items()}
 
 
 def _ranking(part: list[Score]) -> str:

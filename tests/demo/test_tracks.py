@@ -41,6 +41,13 @@ def test_the_whole_job(tmp_path: Path, untrained: Path, monkeypatch: pytest.Monk
     assert result.mean[2] == pytest.approx(sum(still for _, _, still in result.scores.values()) / 2)
 
 
+def test_videos_held_out_are_those_of_every_seed_and_nothing_learnt_from() -> None:
+    plans = [TrackPlan("fog", seed) for seed in range(50)]
+    assert len({tuple(plan.held_out_seeds) for plan in plans}) == 1
+    assert not {scene for plan in plans for scene in plan.learnt_seeds} & set(plans[0].held_out_seeds)
+    assert len({scene for plan in plans for scene in plan.learnt_seeds}) == 50 * plans[0].clips
+
+
 def test_too_little_time(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--minutes 2"):
         TrackPlan("fog", minutes=2)
