@@ -61,7 +61,7 @@ DATA: dict[str, Any] = {
     "points": 128,
     "made_share": 0.6,
     "num_workers": 1,
-    "holdout": 0.33,
+    "holdout": 0.4,
 }
 
 

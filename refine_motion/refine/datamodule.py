@@ -25,7 +25,7 @@ from refine_motion.refine.dataset import (
     TrainingPairs,
     collate_padded,
 )
-from refine_motion.refine.holdout import Part
+from refine_motion.refine.holdout import HeldOut, Part, hold_out
 from refine_motion.refine.label_data import LabelDataModule, loading_timeout
 from refine_motion.refine.order import HeldOutOrder, WindowShuffle
 from refine_motion.video.info import VideoInfo
@@ -124,6 +124,10 @@ class VideoLabelDataModule(LabelDataModule[PairKey, FlowLabel]):
         """See :class:`LabelDataModule`."""
         unit = "frames" if self.seconds_per_step is None else f"steps of {self.seconds_per_step:g} s"
         return f"no pair of frames {min(self.frame_steps)} {unit} apart in its {video.frames} frames"
+
+    def hold_out(self, windows: list[PairWindow]) -> HeldOut[PairWindow]:
+        """See :func:`refine_motion.refine.holdout.hold_out`."""
+        return hold_out(windows, self.holdout, self.seed)
 
     def settings(self) -> list[Any]:
         """See :class:`LabelDataModule`."""

@@ -1,4 +1,7 @@
-"""What is kept from training to judge by: windows of frames, or blocks of the picture where there are few windows."""
+"""What is kept from training to judge by: windows of frames, or blocks of the picture where there are few windows.
+
+Of windows that overlap see :mod:`refine_motion.refine.holdout_spans`.
+"""
 
 from __future__ import annotations
 
@@ -57,21 +60,28 @@ class HeldOut(Generic[Window]):
 
     Attributes:
         training: windows to train on.
-        windows: windows to judge by, empty where nothing is held out.
-        blocks: parts of every frame that are held out instead of whole windows; both lists are the same windows then.
+        halves: windows to choose by and windows to decide by, empty where nothing is held out.
+        blocks: parts of every frame that are held out instead of whole windows; all lists are the same windows then.
     """
 
     training: list[Window]
-    windows: list[Window]
+    halves: tuple[list[Window], list[Window]]
     blocks: Blocks | None = None
 
+    @property
+    def windows(self) -> list[Window]:
+        """All that are judged."""
+        return self.halves[0] if self.blocks else [*self.halves[0], *self.halves[1]]
+
     def part(self, part: Part) -> list[Window]:
-        """The windows of one part: every other one, or, with blocks, all of them."""
-        return self.windows if self.blocks else self.windows[PARTS.index(part) :: 2]
+        """The windows of one part."""
+        return self.halves[PARTS.index(part)]
 
 
 def hold_out(windows: Sequence[Window], share: float, seed: int) -> HeldOut[Window]:
     """Windows spread evenly, at least two; where there are fewer than eight, twice the share of the frame in blocks.
+
+    For windows that have no pair of frames in common. They are in turn to choose by and to decide by.
 
     Args:
         windows: all of them.
@@ -79,15 +89,26 @@ def hold_out(windows: Sequence[Window], share: float, seed: int) -> HeldOut[Wind
         seed: of the choice of blocks.
     """
     if share == 0:
-        return HeldOut(list(windows), [])
+        return HeldOut(list(windows), ([], []))
     if len(windows) < LEAST_WINDOWS:
-        return HeldOut(list(windows), list(windows), Blocks(min(0.5, 2 * share), seed))
+        return in_blocks(windows, share, seed)
     count = max(2, round(share * len(windows)))
-    held = {(2 * number + 1) * len(windows) // (2 * count) for number in range(count)}
-    return HeldOut(
-        [window for number, window in enumerate(windows) if number not in held],
-        [window for number, window in enumerate(windows) if number in held],
-    )
+    numbers = [(2 * number + 1) * len(windows) // (2 * count) for number in range(count)]
+    held = [windows[number] for number in numbers]
+    taken = set(numbers)
+    return HeldOut([window for n, window in enumerate(windows) if n not in taken], (held[::2], held[1::2]))
+
+
+def in_blocks(windows: Sequence[Window], share: float, seed: int) -> HeldOut[Window]:
+    """All windows to train on and to judge by, and twice the share of every frame to judge by alone.
+
+    Args:
+        windows: all of them.
+        share: above 0.
+        seed: which blocks.
+    """
+    every = list(windows)
+    return HeldOut(every, (every, every), Blocks(min(0.5, 2 * share), seed))
 
 
 def _blocks(size: tuple[int, int], share: float, seed: int) -> list[tuple[int, int, int, int]]:

@@ -17,7 +17,7 @@ from refine_motion.labels.label import Label
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.store_base import FrameKey, SafetensorStore
 from refine_motion.labels.weighted import WeightedLabels
-from refine_motion.refine.holdout import HeldOut, hold_out
+from refine_motion.refine.holdout import HeldOut
 from refine_motion.video.clips import Clip
 from refine_motion.video.index import VideoIndex, build_index
 from refine_motion.video.info import VideoInfo
@@ -53,7 +53,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         videos: a video, a folder of videos or of frame folders, a glob pattern, or a list file.
         labels: root folder of the label store.
         cache: folder of the video index.
-        holdout: share of the windows kept to judge by; see :func:`refine_motion.refine.holdout.hold_out`.
+        holdout: share kept to judge by; see :meth:`hold_out`.
         filters: rules applied in order when a label is read, by name.
         batch_size: samples per step and process.
         num_workers: processes that decode.
@@ -131,6 +131,10 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         Raises:
             ConfigError: with what to set.
         """
+
+    @abstractmethod
+    def hold_out(self, windows: list[Any]) -> HeldOut[Any]:
+        """Which of the labelled windows to train on, and which to judge by."""
 
     @abstractmethod
     def settings(self) -> list[Any]:
@@ -241,7 +245,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         windows = self._only(set(keys))
         if not windows:
             raise LabelError(f"{self.labels}: none of the {self.unit} could be labelled; see the reasons above")
-        return hold_out(windows, self.holdout, self.seed), WeightedLabels(self._store, self.filters, keys)
+        return self.hold_out(windows), WeightedLabels(self._store, self.filters, keys)
 
 
 def loading_timeout(workers: int) -> float:

@@ -18,7 +18,8 @@ from refine_motion.labels.track_rules import paper_track_filters
 from refine_motion.labels.track_store import ClipKey
 from refine_motion.labels.track_teacher import TrackTeacher
 from refine_motion.labels.track_windows import TrackWindow, plan_track_windows, windows_of_points
-from refine_motion.refine.holdout import PARTS, Part
+from refine_motion.refine.holdout import PARTS, HeldOut, Part
+from refine_motion.refine.holdout_spans import hold_out_spans
 from refine_motion.refine.label_data import LabelDataModule, loading_timeout
 from refine_motion.refine.order import HeldOutOrder, WindowShuffle
 from refine_motion.refine.track_dataset import HeldOutTracks, TrackSamples, TrackSource
@@ -43,8 +44,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         own_points: CSV file with ``frame,x,y`` of points to label, of the only video; None chooses them. Windows begin
             at these frames, forward and back in time.
         max_windows: at most so many windows, spread evenly over the videos.
-        holdout: share of the windows kept to judge by; of fewer than eight windows none, but tracks that begin in some
-            blocks of the picture.
+        holdout: share of the time kept to judge by; windows that reach into it serve neither. Of short videos it is the
+            tracks that begin in some blocks of the picture.
         filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
             reach its numbers; None takes the paper's.
         points: tracks of a training sample, drawn anew in every epoch.
@@ -131,6 +132,10 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
                 "time, and windows must have as many"
             )
 
+    def hold_out(self, windows: list[TrackWindow]) -> HeldOut[TrackWindow]:
+        """See :func:`refine_motion.refine.holdout_spans.hold_out_spans`."""
+        return hold_out_spans(windows, self.holdout, self.seed)
+
     def settings(self) -> list[Any]:
         """See :class:`LabelDataModule`."""
         return [self.filters, self.points, self.made_share, self.batch_size, self.holdout, self.seed]
@@ -174,7 +179,7 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         """Held-out windows of one part, to choose weights by (``choose``) or to decide by (``decide``).
 
         Args:
-            part: which half: every other held-out window, or every other block of every frame.
+            part: which half: every other span of time, or every other block of every frame.
             limit: at most so many windows, evenly spread.
 
         Raises:

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refine_motion.labels.track_windows import TrackWindow, plan_track_windows
+from refine_motion.refine.holdout import LEAST_WINDOWS, PARTS, Blocks, HeldOut
+from refine_motion.refine.holdout_spans import hold_out_spans
+from refine_motion.video.info import VideoInfo
+
+
+def planned(*lengths: int, steps: tuple[int, ...] = (1,), stride: int = 4, backward: bool = False) -> list[TrackWindow]:
+    """Windows of 8 frames of videos of so many frames each."""
+    videos = [
+        VideoInfo(
+            Path(f"v{n}"), f"v{n}", frames, 96, 72, 10.0, tuple(t / 10 for t in range(frames)), (0,), (), "decord", ()
+        )
+        for n, frames in enumerate(lengths)
+    ]
+    return plan_track_windows(videos, 8, steps, stride, backward)
+
+
+def frames(windows: list[TrackWindow]) -> set[tuple[str, int]]:
+    """All that happens in some windows, between their first frames and their last."""
+    return {
+        (str(window.clip.video.path), time)
+        for window in windows
+        for time in range(window.clip.frames[0], window.clip.frames[-1] + 1)
+    }
+
+
+def firsts(windows: list[TrackWindow]) -> list[tuple[str, int]]:
+    return [(str(window.clip.video.path), window.clip.frames[0]) for window in windows]
+
+
+def test_of_short_clips_the_ends_are_held_out() -> None:
+    found = hold_out_spans(planned(20, 20, 20, 20, 20, 20), 0.4, 0)
+    assert firsts(found.part("choose")) == [("v0", 12), ("v2", 12), ("v4", 12)]
+    assert firsts(found.part("decide")) == [("v1", 12), ("v3", 12), ("v5", 12)]
+    assert firsts(found.training) == [(f"v{n}", first) for n in range(6) for first in (0, 4)]
+
+
+def test_in_a_long_video_spans_are_spread_and_the_last_one_ends_it() -> None:
+    found = hold_out_spans(planned(320), 0.1, 0)
+    # Four spans of 8 frames in 320: they would end every 80 frames.
+    assert firsts(found.part("choose")) == [("v0", 72), ("v0", 232)]
+    assert firsts(found.part("decide")) == [("v0", 152), ("v0", 312)]
+    # Of 79 windows the ones before and after each span are lost, and the last has none after it.
+    assert len(found.training) == 79 - 4 - 7
+
+
+def test_both_directions_lie_on_the_same_side() -> None:
+    found = hold_out_spans(planned(60, 60, backward=True), 0.2, 0)
+    for part in (found.training, *found.halves):
+        ways = [{w.backward for w in part if w.clip.frames == window.clip.frames} for window in part]
+        assert all(way == {False, True} for way in ways)
+
+
+def test_windows_of_small_steps_inside_a_span_are_judged_by_too() -> None:
+    found = hold_out_spans(planned(200, 200, steps=(1, 3)), 0.25, 0)
+    steps = {window.clip.frames[1] - window.clip.frames[0] for window in found.windows}
+    assert steps == {1, 3}
+
+
+@pytest.mark.parametrize("lengths", [(8,), (20, 8), (36,)], ids=str)
+def test_where_too_little_would_be_left_blocks_are_held_out(lengths: tuple[int, ...]) -> None:
+    windows = planned(*lengths)
+    found = hold_out_spans(windows, 0.15, 3)
+    assert found.training == found.windows == found.part("choose") == found.part("decide") == windows
+    assert found.blocks == Blocks(0.3, 3)
+
+
+def test_nothing_is_held_out_when_nothing_is_asked_for() -> None:
+    windows = planned(100)
+    assert hold_out_spans(windows, 0, 0) == HeldOut(windows, ([], []))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    lengths=st.lists(st.integers(8, 90), min_size=1, max_size=8),
+    steps=st.sampled_from([(1,), (2,), (1, 2, 3)]),
+    stride=st.integers(1, 9),
+    backward=st.booleans(),
+    share=st.floats(0.02, 0.5, allow_subnormal=False),
+)
+def test_no_frame_is_shared(
+    lengths: list[int], steps: tuple[int, ...], stride: int, backward: bool, share: float
+) -> None:
+    windows = planned(max(lengths), *lengths, steps=steps, stride=stride, backward=backward)
+    found = hold_out_spans(windows, share, 0)
+    if found.blocks:
+        assert found.training == windows
+        return
+    assert len(windows) >= LEAST_WINDOWS
+    assert 2 * len(found.training) >= len(windows)
+    parts = [frames(found.training), *(frames(found.part(part)) for part in PARTS)]
+    assert all(parts)
+    for number, part in enumerate(parts):
+        assert not any(part & other for other in parts[number + 1 :])
