@@ -4,7 +4,8 @@
 what           bytes        rounding
 ============== ============ ====================================================================
 first place    8 a track    none, float32
-displacements  4 a frame    fixed point, one power-of-two scale per label (1/64 px, coarser beyond 512 px)
+displacements  4 a frame    fixed point, one power-of-two scale per label (1/64 px, coarser where known places lie
+                            beyond 512 px; hidden ones are kept within what it can hold)
 seen           2 bits/frame by the way there and by the way back
 cycle          1 a track    as of flow labels: up to 32 px, within 2 % and 1/4 px together
 the rest       2 a track    as of flow labels
@@ -102,11 +103,13 @@ def encode(label: TrackLabel) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not label.places.isfinite().all():
         raise ValueError("track labels must be finite")
     steps = label.places[1:] - label.places[:1]
-    largest = steps.abs().max().item() if steps.numel() else 0.0
+    # A wild guess at a hidden place, which is nobody's label, must not make all others coarse.
+    known = torch.where(label.known[1:, :, None], steps, 0.0)
+    largest = known.abs().max().item() if known.numel() else 0.0
     bits = _MAX_BITS if largest == 0 else min(_MAX_BITS, math.floor(math.log2(32767 / largest)))
     tensors = {
         "xy": label.xy.contiguous(),
-        "steps": (steps * 2.0**bits).round().to(torch.int16),
+        "steps": (steps * 2.0**bits).round().clamp(-32767, 32767).to(torch.int16),
         "seen": _pack(torch.stack((label.seen, label.seen_back)).flatten()),
         "cycle": CYCLE.encode(label.evidence.cycle_error).to(torch.uint8),
         "evidence": pack_evidence(label.evidence),

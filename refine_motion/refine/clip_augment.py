@@ -1,8 +1,9 @@
 """What the student sees of a clip with point tracks: one view, one look and moving occluders, drawn per clip by seed.
 
 The teacher saw the whole, clean clip; the student learns to give the same tracks from less (SMURF, arXiv 2105.07014).
-Affine views and JPEG follow BootsTAP (arXiv 2402.00847), the frame rate CoTracker3 (arXiv 2410.11831), the occluders
-SelFlow (arXiv 1904.09117); playing a clip backwards is CoTracker's way to lengthen one.
+Affine views and JPEG follow BootsTAP (arXiv 2402.00847), the occluders SelFlow (arXiv 1904.09117); playing a clip
+backwards is CoTracker's way to lengthen one. Other frame rates are windows of their own (``data.frame_steps``), with
+labels that were verified at that rate, since models of windows take as many frames as a label has.
 """
 
 from __future__ import annotations
@@ -62,11 +63,10 @@ class ClipAugmenter:
             seeds: one per clip.
 
         Returns:
-            The same four, with the number and size of frames that the settings ask for.
+            The same four, with frames of the size that the settings ask for.
 
         Raises:
             ValueError: the shapes or the number of seeds do not fit together.
-            ConfigError: the clips have fewer frames than the settings ask for.
         """
         batch, count, points = valid.shape
         fits = frames.shape[:3] == (batch, count, 3) and xy.shape == (batch, count, points, 2)
@@ -79,11 +79,12 @@ class ClipAugmenter:
 
     def _augment(self, frames: Tensor, xy: Tensor, valid: Tensor, visible: Tensor, seed: int) -> AugmentedClip:
         height, width = frames.shape[-2:]
-        chosen = draw(self.settings, seed, len(frames), (height, width))
-        frames, xy, valid, visible = (values[chosen.order] for values in (frames, xy, valid, visible))
+        chosen = draw(self.settings, seed, (height, width))
+        if chosen.backwards:
+            frames, xy, valid, visible = (values.flip(0) for values in (frames, xy, valid, visible))
         frames, xy = chosen.view.see(frames.float()), chosen.view.move(xy.float())
         frames, covered = occlude(frames, chosen.occluders)
         on_view = inside(xy, chosen.view.size)
         shown = on_view & ~hidden(covered, xy, on_view)
-        usable = shown[0] if chosen.order[0] == 0 else shown[0] & valid[0] & visible[0]
+        usable = shown[0] & valid[0] & visible[0] if chosen.backwards else shown[0]
         return AugmentedClip(chosen.look.apply(frames), xy, valid & usable, visible & shown)

@@ -35,8 +35,6 @@ class ClipAugmentation:
     Attributes:
         crop: height and width of what the student sees, in pixels; None for the size of the frames. Frames that are
             smaller are enlarged to cover it.
-        frames: frames of what the student sees; None for all. Of a longer clip every k-th frame is taken, for a random
-            k among those that fit, from a random start: the random frame rate of CoTracker3.
         reverse_probability: played backwards.
         hflip_probability: mirrored left to right.
         vflip_probability: mirrored top to bottom.
@@ -64,7 +62,6 @@ class ClipAugmentation:
     """
 
     crop: tuple[int, int] | None = None
-    frames: int | None = None
     reverse_probability: float = 0.5
     hflip_probability: float = 0.5
     vflip_probability: float = 0.1
@@ -96,7 +93,7 @@ class ClipAugmentation:
             ConfigError: a probability is outside 0..1, or a strength, range, size or number outside its own.
         """
         for name, value in vars(self).items():
-            if name in ("crop", "frames"):
+            if name == "crop":
                 continue
             lowest, highest = _LIMITS.get(name, (0, 1))
             ends = value if name in _RANGES else (value, value)
@@ -104,8 +101,6 @@ class ClipAugmentation:
                 raise ConfigError(f"augment.{name} must be between {lowest:g} and {highest:g}, got {value}")
         if self.crop is not None and (len(self.crop) != 2 or min(self.crop) < 1):
             raise ConfigError(f"augment.crop must be a height and a width in pixels, got {self.crop}")
-        if self.frames is not None and self.frames < 2:
-            raise ConfigError(f"augment.frames must be at least 2, got {self.frames}")
 
 
 @dataclass(frozen=True)
@@ -113,13 +108,13 @@ class ClipDraw:
     """The random choices for one clip.
 
     Attributes:
-        order: numbers of the frames that are taken, in the order in which they are seen.
+        backwards: played backwards.
         view: what part of the frames is seen, and how.
         occluders: what passes in front of it.
         look: what is done to the picture then.
     """
 
-    order: list[int]
+    backwards: bool
     view: View
     occluders: tuple[Occluder, ...]
     look: Look
@@ -146,38 +141,22 @@ class _Dice:
         return self.between(low, high), self.between(low, high)
 
 
-def draw(settings: ClipAugmentation, seed: int, count: int, frame_size: tuple[int, int]) -> ClipDraw:
+def draw(settings: ClipAugmentation, seed: int, frame_size: tuple[int, int]) -> ClipDraw:
     """The choices for one clip: a function of its seed and size alone, not of its batch, worker or process.
 
     Args:
         settings: strengths and probabilities.
         seed: seed of the sample, from run, epoch and sample number.
-        count: frames of the clip.
         frame_size: height and width of the frames in pixels.
-
-    Raises:
-        ConfigError: the clip has fewer frames than are asked for.
     """
     dice = _Dice(seed)
     # The occluders come last, because how many numbers they take varies.
     return ClipDraw(
-        order=_draw_order(settings, dice, count),
+        backwards=dice.chance(settings.reverse_probability),
         view=_draw_view(settings, dice, frame_size),
         look=_draw_look(settings, dice),
         occluders=_draw_occluders(settings, dice),
     )
-
-
-def _draw_order(settings: ClipAugmentation, dice: _Dice, count: int) -> list[int]:
-    taken = settings.frames or count
-    if taken > count:
-        raise ConfigError(
-            f"augment.frames is {taken} but the clips have {count} frames; shorten it or label longer clips"
-        )
-    stride = 1 + dice.whole((count - 1) // max(taken - 1, 1))
-    start = dice.whole(count - stride * (taken - 1))
-    order = [start + stride * number for number in range(taken)]
-    return order[::-1] if dice.chance(settings.reverse_probability) else order
 
 
 def _draw_view(settings: ClipAugmentation, dice: _Dice, frame_size: tuple[int, int]) -> View:

@@ -13,8 +13,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from refine_motion.models.pips_layers import sample_extrapolating
+from refine_motion.refine.losses import MIN_SHARE
 
 _EPSILON = 1e-6
+
+
+def fullness(valid: Tensor) -> Tensor:
+    """What the mean over its points is worth of each sample: less than 1 where hardly any point is known.
+
+    Times this, a mean is a sum over what is known divided by that, or by 5 % of all points where that is more.
+
+    Args:
+        valid: ``(B, S, N)`` of 0 or 1.
+
+    Returns:
+        ``(B,)`` in [0, 1].
+    """
+    return (valid.flatten(1).mean(dim=1) / MIN_SHARE).clamp(max=1)
 
 
 def track_sequence_loss(predictions: Sequence[Tensor], target: Tensor, valid: Tensor, gamma: float = 0.8) -> Tensor:

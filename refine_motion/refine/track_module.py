@@ -11,12 +11,13 @@ from refine_motion.errors import ConfigError
 from refine_motion.labels.track_teacher import TrackLabelSettings, TrackTeacher
 from refine_motion.models.load import load_model, load_track_model
 from refine_motion.models.pips import Pips
+from refine_motion.models.pips_chain import WindowPrediction
 from refine_motion.models.track_base import TrackModel
 from refine_motion.refine.clip_augment import ClipAugmentation, ClipAugmenter
 from refine_motion.refine.panel import TrackPanel
 from refine_motion.refine.student import StudentModule
 from refine_motion.refine.track_datamodule import TrackDataModule
-from refine_motion.refine.track_losses import score_map_loss, track_sequence_loss
+from refine_motion.refine.track_losses import fullness, score_map_loss, track_sequence_loss
 from refine_motion.refine.track_ways import both_ways
 
 
@@ -99,12 +100,10 @@ class TrackRefineModule(StudentModule[Pips]):
         maps = self.student.encode(batch["frames"].flatten(0, 1)).unflatten(0, batch["frames"].shape[:2])
         # The place of the first frame is given, and stays.
         found = self.student.predict(maps, xy[:, 0], self.iters, score_maps=self.score_maps > 0)
+        visible = batch["visible"].float()
         with torch.autocast(self.device.type, enabled=False):
-            loss = track_sequence_loss([places.float() for places in found.coords], xy, valid, self.gamma)
-            if self.score_maps:
-                scores = [maps.float() for maps in found.score_maps]
-                visible = batch["visible"].float()
-                loss = loss + self.score_maps * score_map_loss(scores, xy / self.student.stride, visible, valid)
+            losses = [self._loss(found, xy, valid, visible, slice(n, n + 1)) for n in range(len(xy))]
+            loss = (torch.stack(losses) * fullness(valid)).mean()
         with torch.no_grad():
             last = found.coords[-1]
             self.note(batch["clip"], last.isfinite().flatten(1).all(dim=1), loss)
@@ -114,6 +113,16 @@ class TrackRefineModule(StudentModule[Pips]):
             known = batch["valid"]
             error = torch.where(known, away, 0.0).sum() / known.sum().clamp(min=1)
             self.log("train/label_error", error, prog_bar=True, batch_size=count, sync_dist=True)
+        return loss
+
+    def _loss(self, found: WindowPrediction, xy: Tensor, valid: Tensor, visible: Tensor, sample: slice) -> Tensor:
+        """Of one sample, of which nothing depends on its batch."""
+        coords = [places[sample].float() for places in found.coords]
+        loss = track_sequence_loss(coords, xy[sample], valid[sample], self.gamma)
+        if self.score_maps:
+            scores = [maps[sample].float() for maps in found.score_maps]
+            places = xy[sample] / self.student.stride
+            loss = loss + self.score_maps * score_map_loss(scores, places, visible[sample], valid[sample])
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:

@@ -21,7 +21,6 @@ NOTHING = ClipAugmentation(
 )
 EVERYTHING = ClipAugmentation(
     crop=(40, 48),
-    frames=3,
     affine_probability=1,
     jitter_probability=1,
     grey_probability=0.5,

@@ -72,9 +72,9 @@ def test_fast_matrix_products_move_no_points() -> None:
 def test_shapes_types_and_range() -> None:
     clips = batch(6)
     out = augment(EVERYTHING, clips, *range(6))
-    assert out.frames.shape == (6, 3, 3, 40, 48)
-    assert out.xy.shape == (6, 3, 30, 2)
-    assert out.valid.shape == out.visible.shape == (6, 3, 30)
+    assert out.frames.shape == (6, 4, 3, 40, 48)
+    assert out.xy.shape == (6, 4, 30, 2)
+    assert out.valid.shape == out.visible.shape == (6, 4, 30)
     assert out.frames.dtype == out.xy.dtype == torch.float32
     assert out.valid.dtype == out.visible.dtype == torch.bool
     assert out.frames.min() >= 0

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refine_motion.errors import ConfigError
 from refine_motion.motion.grid import pixel_grid
 from refine_motion.refine.clip_draw import draw
 from refine_motion.refine.clip_geometry import View, aim, inside
@@ -27,7 +26,6 @@ def test_points_stay_on_their_pixels(crop: tuple[int, int] | None) -> None:
     settings = replace(
         NOTHING,
         crop=crop,
-        frames=3,
         reverse_probability=0.5,
         hflip_probability=0.5,
         vflip_probability=0.5,
@@ -44,7 +42,7 @@ def test_points_stay_on_their_pixels(crop: tuple[int, int] | None) -> None:
         out = augment(settings, (blobs(xy, 96, 110, sigma=2.5)[None], xy[None], known, known), seed)
         size = out.frames.shape[-2:]
         # Only where the whole blob is on the view: four sigma, as large as the scale makes it.
-        margin = 10 * max(draw(settings, seed, 6, (96, 110)).view.scale)
+        margin = 10 * max(draw(settings, seed, (96, 110)).view.scale)
         whole = inside(out.xy[0] - margin, tuple(int(s - 2 * margin) for s in size))
         error = (centres(out.frames[0]) - out.xy[0]).abs().amax(dim=-1)
         assert (error[whole] < 0.05).all()
@@ -79,7 +77,7 @@ def test_cutting_is_sampling_without_interpolation() -> None:
     images = batch(1)[0][0].float()
     for seed in range(8):
         settings = replace(NOTHING, crop=(20, 31), hflip_probability=0.5, vflip_probability=0.5)
-        view = draw(settings, seed, 4, (44, 52)).view
+        view = draw(settings, seed, (44, 52)).view
         sampled = replace(view, scale=(1 + 1e-12, 1 + 1e-12)).see(images)
         torch.testing.assert_close(view.see(images), sampled, atol=0.02, rtol=0)
         labels = view.move(torch.tensor([7.0, 11.0]))
@@ -141,7 +139,7 @@ def test_a_view_never_looks_past_the_edge_and_enlarges_no_more_than_that_needs(
 
 def test_views_reach_all_four_edges() -> None:
     settings = replace(NOTHING, crop=(40, 50))
-    origins = [draw(settings, seed, 4, (43, 52)).view.move(torch.zeros(2)) for seed in range(200)]
+    origins = [draw(settings, seed, (43, 52)).view.move(torch.zeros(2)) for seed in range(200)]
     assert {(-int(x), -int(y)) for x, y in origins} == {(x, y) for x in range(3) for y in range(4)}
 
 
@@ -184,46 +182,3 @@ def test_backwards() -> None:
     query = valid[:, -1:] & visible[:, -1:]
     assert 0 < query.sum() < query.numel()
     assert torch.equal(out.valid, valid.flip(1) & query)
-
-
-def test_frame_rate() -> None:
-    settings = replace(NOTHING, frames=3, reverse_probability=0.5)
-    orders = [draw(settings, seed, 8, (44, 52)).order for seed in range(300)]
-    forward = [sorted(order) for order in orders]
-    assert all(b - a == c - b for a, b, c in forward)
-    expected = {(a, a + k, a + 2 * k) for k in (1, 2, 3) for a in range(8 - 2 * k)}
-    assert {tuple(order) for order in forward} == expected
-    assert 100 < sum(order[0] > order[-1] for order in orders) < 200
-    # Each stride is as likely as another, although the larger ones have fewer places.
-    assert all(70 < sum(b - a == k for a, b, _ in forward) < 130 for k in (1, 2, 3))
-
-
-def test_as_many_frames_as_there_are_stay() -> None:
-    assert all(draw(replace(NOTHING, frames=4), seed, 4, (9, 9)).order == [0, 1, 2, 3] for seed in range(50))
-    assert draw(NOTHING, 0, 1, (9, 9)).order == [0]
-
-
-def test_a_later_start_needs_a_query_that_is_known_and_seen() -> None:
-    images, xy, valid, visible = batch(1, frames=9)
-    settings = replace(NOTHING, frames=3)
-    starts = set()
-    for seed in range(20):
-        order = draw(settings, seed, 9, (44, 52)).order
-        out = augment(settings, (images, xy, valid, visible), seed)
-        assert torch.equal(out.frames, images[:, order].float())
-        assert torch.equal(out.xy, xy[:, order])
-        query = valid[:, order[0]] & visible[:, order[0]] if order[0] else torch.ones_like(valid[:, 0])
-        assert torch.equal(out.valid, valid[:, order] & query[:, None])
-        assert torch.equal(out.visible, visible[:, order])
-        starts.add(order[0])
-    assert 0 in starts
-    assert len(starts) > 3
-
-
-def test_clips_that_are_too_short_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"augment.frames is 5 but the clips have 4 frames") as error:
-        augment(replace(NOTHING, frames=5), batch(), 1)
-    assert "\n" not in str(error.value)
-
-
-# What hides them.

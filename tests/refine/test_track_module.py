@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from refine_motion.models.registry import build_model
+from refine_motion.models.weights import save_weights
+from refine_motion.refine.track_losses import fullness
+from refine_motion.refine.track_module import TrackRefineModule
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrackRefineModule:
+    torch.manual_seed(0)
+    weights = save_weights(build_model("pips_small"), tmp_path / "pips.safetensors")
+    made = TrackRefineModule(None, str(weights), iters=2)
+    monkeypatch.setattr(made, "log", lambda *_, **__: None)
+    return made
+
+
+def batch_of(known: int, seed: int) -> dict[str, Any]:
+    """One window with so many of ten points."""
+    source = torch.Generator().manual_seed(seed)
+    valid = (torch.arange(10) < known).expand(1, 8, 10)
+    return {
+        "frames": torch.randint(0, 256, (1, 8, 3, 64, 64), dtype=torch.uint8, generator=source),
+        "xy": torch.rand(1, 8, 10, 2, generator=source) * 60,
+        "valid": valid,
+        "visible": valid,
+        "clip": ["clip"],
+    }
+
+
+def gradient(module: TrackRefineModule, *batches: dict[str, Any]) -> Tensor:
+    """Of the mean over batches, as gradients are accumulated."""
+    module.zero_grad()
+    for number, batch in enumerate(batches):
+        (module.training_step(batch, number) / len(batches)).backward()
+    return torch.cat([p.grad.flatten() for p in module.student.parameters() if p.grad is not None])
+
+
+def test_a_batch_is_the_mean_of_its_samples(module: TrackRefineModule) -> None:
+    full, sparse = batch_of(10, 1), batch_of(1, 2)
+    both = {key: [*full[key], *sparse[key]] if key == "clip" else torch.cat((full[key], sparse[key])) for key in full}
+    at_once, in_turn = gradient(module, both), gradient(module, full, sparse)
+    assert (at_once - in_turn).norm() < 1e-4 * in_turn.norm()
+
+
+def test_a_sample_with_hardly_a_label_weighs_less() -> None:
+    valid = torch.zeros(3, 8, 20)
+    valid[0] = 1
+    valid[1, :2, :2] = 1  # 4 of 160 are half of 5 %
+    assert fullness(valid).tolist() == pytest.approx([1, 0.5, 0])
