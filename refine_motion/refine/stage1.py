@@ -95,7 +95,7 @@ def label_videos(
     console.print(summary.table())
     if summary.kept_share == 0 and summary.read == len(labelled):
         raise LabelError(
-            f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (for example CycleRule)"
+            f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (their rule `cycle` first)"
         )
     return store, summary
 

@@ -130,13 +130,14 @@ class HeldOutTracks(Dataset[dict[str, Any]]):
 
         Returns:
             ``frames (S, 3, H, W)`` uint8; of the tracks that weigh anything ``places (S, N, 2)``, ``known (S, N)`` and
-            ``relative (N, 2)``, their displacement against the dominant motion; ``window``, its number; ``counts``,
+            ``flow (N, 2)`` and ``relative (N, 2)``, their displacement as far as it is known, and that against the
+            dominant motion; ``window``, its number; ``counts``,
             False for what :class:`HeldOutOrder` repeats.
         """
         number = self.numbers[index if index >= 0 else -1 - index]
         frames, label, weight = self.source.read(number)
         kept = label.keep(weight > 0)
-        tracks = {"places": kept.places, "known": kept.known, "relative": kept.relative}
+        tracks = {"places": kept.places, "known": kept.known, "flow": kept.flow, "relative": kept.relative}
         return {"frames": frames, **tracks, "window": number, "counts": index >= 0}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from refine_motion.labels.clusters import cluster_of
+from refine_motion.labels.track_codec import mean_step
 from refine_motion.models.pips import Pips
 from refine_motion.motion.patches import patch_error
 from refine_motion.refine.judge import CYCLE, LABELS, LOOK, MOVING, Judge, Sums, block_of
@@ -58,7 +59,7 @@ class TrackJudge(Judge[Pips]):
 
     def moving_share(self, pixels: float) -> float:
         """See :class:`Judge`."""
-        steps = [window.places.diff(dim=0).norm(dim=-1).mean(dim=0) for window in self.windows]
+        steps = [mean_step(window.places, window.masks[LABELS]) for window in self.windows]
         moving, known = sum(int((s > pixels).sum()) for s in steps), sum(s.numel() for s in steps)
         return moving / known if known else 1.0
 
@@ -86,8 +87,7 @@ def _held(sample: Mapping[str, Any]) -> HeldWindow:
     frames, places, known = sample["frames"], sample["places"], sample["known"].clone()
     # In the first frame all models are right.
     known[0] = False
-    flow, relative = places[-1] - places[0], sample["relative"]
-    moving = known & (cluster_of(flow, relative) > 0)
+    moving = known & (cluster_of(sample["flow"], sample["relative"]) > 0)
     size = (frames.shape[-2], frames.shape[-1])
     block = block_of(places[0], size).expand(len(places), -1)
     return HeldWindow(frames, places, {LABELS: known, CYCLE: known, LOOK: known, MOVING: moving}, block)

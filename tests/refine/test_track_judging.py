@@ -58,7 +58,8 @@ def sample(window: int, moving: bool = True) -> dict[str, Any]:
     relative = torch.zeros(len(start), 2)
     relative[::2] = 20.0 * moving
     known = torch.ones(FRAMES, len(start), dtype=torch.bool)
-    return {"frames": frames.byte(), "places": places, "known": known, "relative": relative, "window": window}
+    motion = {"flow": places[-1] - places[0], "relative": relative}
+    return {"frames": frames.byte(), "places": places, "known": known, **motion, "window": window}
 
 
 def judge(original: Knowing, **options: bool) -> TrackJudge:
