@@ -13,13 +13,16 @@ from refine_motion.cli.main import main
 from refine_motion.models.load import load_model
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import save_weights
+from refine_motion.refine.clip_augment import ClipAugmentation
+from refine_motion.refine.clip_draw import draw
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "refine"
 
 
-def parsed(capsys: pytest.CaptureFixture[str], name: str) -> dict[str, Any]:
+def parsed(capsys: pytest.CaptureFixture[str], *names: str) -> dict[str, Any]:
+    configs = [word for name in names for word in ("--config", str(CONFIGS / name))]
     with pytest.raises(SystemExit) as stop:
-        main(["fit", "--config", str(CONFIGS / name), "--data.videos", "clips", "--print_config"])
+        main(["fit", *configs, "--data.videos", "clips", "--print_config"])
     assert stop.value.code == 0
     config: dict[str, Any] = yaml.safe_load(capsys.readouterr().out)
     return config
@@ -37,6 +40,19 @@ def test_the_paper_and_ours_differ_in_configuration_alone(capsys: pytest.Capture
     assert not [v for name, v in paper["model"]["augment"].items() if name.endswith("_probability") and v]
     assert ours["model"]["freeze_visibility"]
     assert ours["model"]["gamma"] == paper["model"]["gamma"] == 0.8
+
+
+def test_heads_in_a_crowd_change_the_published_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    horses, crowd = parsed(capsys, "tracks_paper.yaml"), parsed(capsys, "tracks_paper.yaml", "crohd_paper.yaml")
+    cycle = crowd["data"]["filters"]["cycle"]["init_args"]
+    assert (cycle["pixels"], cycle["at"]) == (1.5, [768, 1280]) == (1.5, crowd["label"]["size"])
+    assert crowd["data"]["frame_steps"] == [3]
+    # As a resize: always the same scale, and nothing turned or stretched.
+    augment = crowd["model"]["augment"]
+    assert draw(ClipAugmentation(**augment), 5, (768, 1280)).view.scale == pytest.approx((2 / 3, 2 / 3), abs=1e-3)
+    assert draw(ClipAugmentation(**augment), 5, (768, 1280)).view.size == [512, 852]
+    for part in ("learning_rate", "iters", "gamma"):
+        assert crowd["model"][part] == horses["model"][part]
 
 
 def test_another_task_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

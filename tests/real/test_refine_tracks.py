@@ -52,7 +52,7 @@ def test_joints_of_a_bear_before_and_after(real_data: Path) -> None:
         write_video(OUT / f"{name}.mp4", (draw_tracks(f, tracks, t, colours) for t, f in enumerate(bear.frames)), 24)
     print_table(found)
     before, after = found["before"], found["after"]
-    assert after["median error"] <= 1.01 * before["median error"]
-    assert after["PCK-T"] >= before["PCK-T"] - 1
+    assert after["median error"] <= before["median error"]
+    assert after["PCK-T"] >= before["PCK-T"]
     for limit in SURVIVAL:
-        assert after[f"survival {limit:g}"] >= before[f"survival {limit:g}"] - 1
+        assert after[f"survival {limit:g}"] >= before[f"survival {limit:g}"]

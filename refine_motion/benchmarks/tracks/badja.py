@@ -10,11 +10,15 @@ Protocol (aharley/pips ``badjadataset.py``, ``test_on_badja.py``): 320 x 512, pi
 frames from the first labelled one to the last. The joints of the first frame are followed; in each later labelled frame
 a joint is found when it is nearer than 0.2 of the root of the animal's area *in that frame*. A video's value is the
 share of all its joints and frames, the benchmark's the mean over videos.
+
+All of the mask is the animal. PIPs' script takes its red channel alone, in which the second object of DAVIS 2017's
+palette, (0, 128, 0), is black: with masks of several objects its areas are smaller, so its limits narrower.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -28,6 +32,7 @@ from torch import Tensor
 from refine_motion.benchmarks.flow_pair import read_picture
 from refine_motion.benchmarks.pictures import read_images, scaled
 from refine_motion.benchmarks.tracks.benchmark import Column, TrackBenchmark
+from refine_motion.benchmarks.tracks.frames import existing_frames
 from refine_motion.benchmarks.tracks.scoring import plain
 from refine_motion.benchmarks.tracks.video import TrackVideo, ask
 from refine_motion.errors import BenchmarkError
@@ -99,10 +104,8 @@ class Badja(TrackBenchmark):
         numbers = [_number(label["image_path"], file) for label in labels]
         first, last = min(numbers), max(numbers)
         folder, end = Path(labels[0]["image_path"]).parent, Path(labels[0]["image_path"]).suffix
-        paths = [root / folder / f"{number:05d}{end}" for number in range(first, last + 1)]
-        missing = [path for path in paths if not path.is_file()]
-        if missing:
-            raise BenchmarkError(f"{missing[0]}: missing, but {file.name} has joints of this video; add DAVIS's frames")
+        places = (root / folder / f"{number:05d}{end}" for number in range(first, last + 1))
+        paths = existing_frames(places, f"{file.name} has joints of this video; add DAVIS's frames")
         height, width = read_picture(paths[0]).shape[1:]
         xy = torch.zeros(len(paths), len(JOINTS), 2)
         visible = torch.zeros(len(paths), len(JOINTS), dtype=torch.bool)
@@ -136,28 +139,35 @@ def _read_labels(file: Path) -> list[dict[str, Any]]:
     needed = {"image_path", "segmentation_path", "joints", "visibility"}
     if not isinstance(labels, list) or not labels or not all(isinstance(e, dict) and needed <= set(e) for e in labels):
         raise BenchmarkError(f"{file}: is no list of frames with {', '.join(sorted(needed))}; take BADJA's own file")
+    for number, label in enumerate(labels, start=1):
+        if not all(isinstance(label[path], str) for path in ("image_path", "segmentation_path")):
+            raise BenchmarkError(
+                f"{file}: entry {number}: image_path and segmentation_path must be text; take BADJA's own file"
+            )
     return labels
 
 
 def _joints(label: dict[str, Any], file: Path) -> tuple[Tensor, Tensor]:
     """Places ``(20, 2)`` as x, y, which the file has the other way round, and visibility ``(20,)``."""
     try:
-        joints = torch.tensor(label["joints"], dtype=torch.float32)
-        seen = torch.tensor(np.asarray(label["visibility"], dtype=float)) > 0
-    except (TypeError, ValueError):
+        joints, seen = (torch.from_numpy(np.asarray(label[key], dtype=float)) for key in ("joints", "visibility"))
+    except (TypeError, ValueError, OverflowError):
         joints, seen = torch.empty(0), torch.empty(0)
     if joints.shape != (_ALL_JOINTS, 2) or seen.shape != (_ALL_JOINTS,):
         raise BenchmarkError(f"{file}: {label['image_path']} has not {_ALL_JOINTS} joints; take BADJA's own file")
-    return joints[list(JOINTS)].flip(-1), seen[list(JOINTS)]
+    used = joints[list(JOINTS)].float().flip(-1)
+    if not used.isfinite().all():
+        raise BenchmarkError(f"{file}: {label['image_path']} has a joint at no finite place; take BADJA's own file")
+    return used, seen[list(JOINTS)] > 0
 
 
 def _number(path: str, file: Path) -> int:
-    if not Path(path).stem.isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", Path(path).stem):
         raise BenchmarkError(f"{file}: {path} is no numbered frame; take BADJA's own file")
     return int(Path(path).stem)
 
 
 def _area(path: Path) -> int:
     """Pixels of the animal at the size of the protocol."""
-    mask = read_picture(path)[:1]
-    return int((F.interpolate(mask[None].float(), SIZE, mode="nearest") > 0).sum())
+    mask = read_picture(path).amax(dim=0)
+    return int((F.interpolate(mask[None, None].float(), SIZE, mode="nearest") > 0).sum())

@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def read_pose_labels(path: Path) -> PoseLabels:
     """Read a ``CollectedData_*.csv`` or ``.h5``.
 
     Raises:
-        BenchmarkError: it cannot be read, has another layout or no rows, or h5py is needed and missing.
+        BenchmarkError: it cannot be read, has another layout, no rows, an image twice or a place that is not finite,
+            or h5py is needed and missing.
     """
     images, columns, values = (_read_h5 if path.suffix == ".h5" else _read_csv)(path)
     if not images:
@@ -63,10 +65,22 @@ def read_pose_labels(path: Path) -> PoseLabels:
     if missing or not points:
         raise BenchmarkError(f"{path}: {'/'.join(missing[0]) if points else 'no point'} has no x and y; export it anew")
     xy = np.stack([np.stack([values[:, where[point, axis]] for axis in "xy"], axis=-1) for point in points], axis=1)
+    labels = PoseLabels(_file_names(images, path), ["/".join(point) for point in points], _finite(xy))
+    wrong = np.argwhere(np.isinf(labels.xy))
+    if len(wrong):
+        image, point, _ = wrong[0]
+        raise BenchmarkError(f"{path}: {labels.images[image]}: {labels.names[point]} is at no finite place; mend it")
     # A point lacks both or none.
-    xy[np.isnan(xy).any(axis=-1)] = np.nan
+    labels.xy[np.isnan(labels.xy).any(axis=-1)] = np.nan
+    return labels
+
+
+def _file_names(images: list[str], path: Path) -> list[str]:
     names = [re.split(r"[/\\]", image)[-1] for image in images]
-    return PoseLabels(names, ["/".join(point) for point in points], xy.astype(np.float32))
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise BenchmarkError(f"{path}: labels the image {twice[0]} twice; leave one of its rows")
+    return names
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
@@ -82,14 +96,16 @@ def _read_csv(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]
     if not {"scorer", "bodyparts", "coords"} <= set(headers):
         raise BenchmarkError(f"{path}: has not the header rows scorer, bodyparts and coords; give DeepLabCut's file")
     index = 3 if rows and rows[0][0] == "labeled-data" else 1
-    columns = list(zip(*(headers[name][index:] for name in _HEADERS if name in headers), strict=False))
-    values = np.full((len(rows), len(columns)), np.nan)
-    for number, row in enumerate(rows):
-        cells = row[index:]
-        if len(cells) > len(columns):
-            raise BenchmarkError(f"{path}: the row of {row[index - 1]} has more cells than the header; export it anew")
-        values[number, : len(cells)] = [_number(path, row[index - 1], cell) for cell in cells]
-    return [row[index - 1] for row in rows], columns, values
+    width = len(headers["coords"])
+    for row in [*headers.values(), *rows]:
+        if len(row) != width:
+            kind = "more" if len(row) > width else "fewer"
+            raise BenchmarkError(
+                f"{path}: the row of {'/'.join(row[:index])} has {kind} cells than the header row coords; export it anew"
+            )
+    columns = list(zip(*(headers[name][index:] for name in _HEADERS if name in headers), strict=True))
+    values = [[_number(path, row[index - 1], cell) for cell in row[index:]] for row in rows]
+    return [row[index - 1] for row in rows], columns, np.array(values)
 
 
 def _number(path: Path, image: str, cell: str) -> float:

@@ -15,7 +15,7 @@ that no distance changes. Places of hidden points mean nothing. The value of a b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -89,10 +89,13 @@ class TapVid(TrackBenchmark):
         """
         self.skipped.clear()
         for path in self._files():
-            for name, entry in _entries(path):
-                yield tap_video(
+            # All at once, so that what is wrong with the last is told before the first is scored.
+            yield from [
+                tap_video(
                     name, entry, self.queries, SIZE, source=f"{path}: {name}", full_resolution=self.full_resolution
                 )
+                for name, entry in _entries(path)
+            ]
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
         """See :func:`refine_motion.benchmarks.tracks.scoring.tap_scores`."""
@@ -132,18 +135,15 @@ def tap_video(
     Raises:
         BenchmarkError: something is missing or the shapes do not fit together.
     """
-    pictures, points, occluded = (_field(entry, key, source) for key in ("video", "points", "occluded"))
-    try:
-        points, occluded = np.asarray(points, dtype=np.float32), np.asarray(occluded)
-    except (TypeError, ValueError) as error:
-        raise BenchmarkError(f"{source}: its points are no table of numbers; get the file again") from error
+    pictures = _pictures(entry, source)
+    points, occluded = (_table(entry, key, source) for key in ("points", "occluded"))
     if points.shape != (*occluded.shape, 2) or occluded.ndim != 2 or occluded.shape[1] != len(pictures):
         raise BenchmarkError(
             f"{source}: {len(pictures)} frames, points {points.shape} and occluded {occluded.shape} do not fit "
             "together; they must be (N, T, 2) and (N, T)"
         )
-    visible = torch.from_numpy(~occluded.astype(bool)).T.contiguous()
-    raster = torch.from_numpy(points.copy()).transpose(0, 1)
+    visible = torch.from_numpy(occluded == 0).T.contiguous()
+    raster = torch.from_numpy(points).transpose(0, 1)
     if not (raster[visible].abs() <= 2).all():
         raise BenchmarkError(f"{source}: has places beyond 2; TAP-Vid's are shares of the frame, 0 to 1")
     xy = raster * torch.tensor([size[1], size[0]]) - 0.5
@@ -168,6 +168,29 @@ def _field(entry: Any, key: str, source: str) -> Any:
     return entry[key]
 
 
+def _pictures(entry: Any, source: str) -> Sequence[Any] | NDArray[Any]:
+    pictures = _field(entry, "video", source)
+    listed = isinstance(pictures, (list, tuple)) or (isinstance(pictures, np.ndarray) and pictures.ndim > 0)
+    if not listed or not len(pictures):
+        raise BenchmarkError(f"{source}: its video holds no frame; it must be uint8 (T, H, W, 3) or a list of JPEGs")
+    # The others are looked at when they are needed, for most are of the kind of the first.
+    _pixels(pictures[0], f"{source}: frame 0")
+    return pictures
+
+
+def _table(entry: Any, key: str, source: str) -> NDArray[np.float32]:
+    """A copy; ``entry`` is left as it is."""
+    try:
+        table = np.array(_field(entry, key, source))
+    except ValueError:  # lists of unequal lengths
+        table = np.empty(0, object)
+    if table.dtype.kind not in "biuf":
+        raise BenchmarkError(f"{source}: its {key} are no table of numbers; get the file again")
+    # Too large for the type is infinite, which is refused where the point is seen.
+    with np.errstate(over="ignore"):
+        return table.astype(np.float32)
+
+
 def _entries(path: Path) -> Iterable[tuple[str, Any]]:
     content = read_pickle(path)
     if isinstance(content, dict):
@@ -180,8 +203,11 @@ def _entries(path: Path) -> Iterable[tuple[str, Any]]:
 
 def _reader(pictures: Any, size: tuple[int, int] | None, source: str) -> Callable[[], Iterator[Tensor]]:
     def read() -> Iterator[Tensor]:
+        own = _pixels(pictures[0], f"{source}: frame 0").shape
         for number, picture in enumerate(pictures):
             pixels = _pixels(picture, f"{source}: frame {number}")
+            if size is None and pixels.shape != own:
+                raise BenchmarkError(f"{source}: frame {number} has another size than the first; get the file again")
             if size is not None and pixels.shape[:2] != size:
                 small = Image.fromarray(pixels).resize((size[1], size[0]), Image.Resampling.LANCZOS)
                 pixels = np.asarray(small)
@@ -198,7 +224,8 @@ def _pixels(picture: Any, source: str) -> NDArray[np.uint8]:
                 return np.asarray(image.convert("RGB"))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BenchmarkError(f"{source}: its JPEG cannot be read; get the file again") from error
-    pixels = np.asarray(picture)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise BenchmarkError(f"{source}: {pixels.dtype} of {pixels.shape}; it must be uint8 (H, W, 3) or a JPEG")
-    return pixels
+    if not isinstance(picture, np.ndarray):
+        raise BenchmarkError(f"{source}: {type(picture).__name__}; it must be uint8 (H, W, 3) or a JPEG")
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise BenchmarkError(f"{source}: {picture.dtype} of {picture.shape}; it must be uint8 (H, W, 3) or a JPEG")
+    return picture
