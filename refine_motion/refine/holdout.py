@@ -6,7 +6,7 @@ Of windows that overlap see :mod:`refine_motion.refine.holdout_spans`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -73,9 +73,21 @@ class HeldOut(Generic[Window]):
         """All that are judged."""
         return self.halves[0] if self.blocks else [*self.halves[0], *self.halves[1]]
 
+    @property
+    def used(self) -> list[Window]:
+        """All that serve for something."""
+        return self.training if self.blocks else [*self.training, *self.windows]
+
     def part(self, part: Part) -> list[Window]:
         """The windows of one part."""
         return self.halves[PARTS.index(part)]
+
+    def only(self, left: Callable[[Window], Window | None]) -> HeldOut[Window]:
+        """The same of what is left of each window, if anything is."""
+        training, choose, decide = (
+            [found for window in part if (found := left(window)) is not None] for part in (self.training, *self.halves)
+        )
+        return HeldOut(training, (choose, decide), self.blocks)
 
 
 def hold_out(windows: Sequence[Window], share: float, seed: int) -> HeldOut[Window]:

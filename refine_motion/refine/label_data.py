@@ -103,6 +103,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         self.strict, self.seed = strict, seed
         self.index: VideoIndex | None = None
         self.windows: list[Any] = []
+        self._held: HeldOut[Any] = HeldOut([], ([], []))
         # Epoch, and batches of it that have been trained on; how many there are in an epoch.
         self._position, self._batches = (0, 0), 0
 
@@ -134,7 +135,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
 
     @abstractmethod
     def hold_out(self, windows: list[Any]) -> HeldOut[Any]:
-        """Which of the labelled windows to train on, and which to judge by."""
+        """Which windows to train on, and which to judge by; what serves neither is not labelled."""
 
     @abstractmethod
     def settings(self) -> list[Any]:
@@ -168,7 +169,10 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
             path, reason = unused[0]
             raise VideoError(f"{path}: {reason}")
         self.index = VideoIndex([v for v in index.videos if v.path in used], [*index.rejected, *unused])
-        self.windows = self.thin_out(windows)
+        planned = self.thin_out(windows)
+        self._held = self.hold_out(planned)
+        used = set(map(id, self._held.used))
+        self.windows = [window for window in planned if id(window) in used]
 
     def label_keys(self) -> list[Key]:
         """Everything that is, or will be, labelled."""
@@ -242,10 +246,14 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         if missing:
             rank_zero_info(f"{len(missing)} of {len(self.label_keys())} {self.unit} have no label and are left out")
         keys = [key for key in self.label_keys() if key not in missing]
-        windows = self._only(set(keys))
-        if not windows:
+        if not keys:
             raise LabelError(f"{self.labels}: none of the {self.unit} could be labelled; see the reasons above")
-        return self.hold_out(windows), WeightedLabels(self._store, self.filters, keys)
+        labelled = set(keys)
+        split = self._held.only(lambda window: window.only(labelled))
+        if missing and not (split.training and all(split.halves)):
+            # A whole part could not be labelled: what is left is parted anew.
+            split = self.hold_out(self._only(labelled))
+        return split, WeightedLabels(self._store, self.filters, keys)
 
 
 def loading_timeout(workers: int) -> float:

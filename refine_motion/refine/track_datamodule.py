@@ -44,8 +44,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         own_points: CSV file with ``frame,x,y`` of points to label, of the only video; None chooses them. Windows begin
             at these frames, forward and back in time.
         max_windows: at most so many windows, spread evenly over the videos.
-        holdout: share of the time kept to judge by; windows that reach into it serve neither. Of short videos it is the
-            tracks that begin in some blocks of the picture.
+        holdout: share of the time kept to judge by; windows across its ends serve nothing and are not labelled. Of
+            short videos it is the tracks that begin in some blocks of the picture.
         filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
             reach its numbers; None takes the paper's.
         points: tracks of a training sample, drawn anew in every epoch.

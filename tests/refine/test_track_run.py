@@ -20,6 +20,7 @@ from refine_motion.models.weights import save_weights
 from refine_motion.refine import track_dataset
 from refine_motion.refine.clip_augment import ClipAugmentation
 from refine_motion.refine.decision import IMPROVED, KEPT
+from refine_motion.refine.holdout import PARTS
 from refine_motion.refine.made_tracks import MadeClip, random_clip
 from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.selection import SelectionSettings
@@ -82,7 +83,8 @@ def test_both_stages_the_choice_and_no_second_time(
 ) -> None:
     result = refined(videos, weights, tmp_path)
     assert result.outcome.decision in (IMPROVED, KEPT)
-    assert result.labels.count == 8
+    # Of eight windows, the one in the middle of each video lies across the end of what is held out.
+    assert result.labels.count == 6
     assert {"val/cycle_error", "val/label_epe", "val/teacher_cycle_error"} <= set(result.held_out)
     assert json.loads((tmp_path / "result.json").read_text())["outcome"]["decision"] == result.outcome.decision
     before, after = load_model(None, weights).state_dict(), load_model(None, result.files["student"]).state_dict()
@@ -99,6 +101,23 @@ def test_both_stages_the_choice_and_no_second_time(
     said = capsys.readouterr()
     assert "labelled already" in said.out + said.err
     assert "finished already" in said.out + said.err
+
+
+def test_nothing_is_judged_on_frames_that_were_trained_on(videos: Path, weights: Path, tmp_path: Path) -> None:
+    result = refined(videos, weights, tmp_path, enabled=False)
+    data = data_of(videos, tmp_path)
+    data.setup("fit")
+    data.store = result.store
+    parts = [data.train_dataloader().dataset.source, *(data.held_out_samples(part).source for part in PARTS)]  # type: ignore[attr-defined]
+    frames = [{(w.clip.video.path, time) for w in part.windows for time in w.clip.frames} for part in parts]
+    assert [len(part.windows) for part in parts] == [4, 1, 1]
+    assert not frames[0] & (frames[1] | frames[2])
+    assert not frames[1] & frames[2]
+    # Where all of a half could not be labelled, the rest is parted anew: five windows, in blocks.
+    result.store.path(parts[2].windows[0].key).unlink()
+    left = data.train_dataloader().dataset.source  # type: ignore[attr-defined]
+    assert len(left.windows) == 5
+    assert left.region is not None
 
 
 def test_few_windows_hold_blocks_of_the_picture_out(videos: Path, weights: Path, tmp_path: Path) -> None:
