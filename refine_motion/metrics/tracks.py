@@ -110,9 +110,10 @@ class TapVid(_VideoMean):
 class TrackErrors(_VideoMean):
     """What PIPs and PIPs++ report: ``d_avg`` and ``d_1`` to ``d_16``, survival, median and average trajectory error.
 
-    ``update(pred, target, valid, visible)``: places ``(T, N, 2)``, where the truth is known and where the point is seen
-    ``(T, N)`` bool. ``ate_visible`` is of tracks that are seen in every frame, ``ate_occluded`` of the others: PIPs'
-    two columns of CroHD.
+    ``update(pred, target, valid, visible, query_frames=None)``: places ``(T, N, 2)``, where the truth is known and
+    where the point is seen ``(T, N)`` bool, frame of each query ``(N,)``, the first when it is not given.
+    ``ate_visible`` is of tracks that are seen in every frame, ``ate_occluded`` of the others: PIPs' two columns of
+    CroHD.
 
     Args:
         survival_threshold: in pixels; part of the name of the score.
@@ -136,13 +137,15 @@ class TrackErrors(_VideoMean):
 
     skipped_tracks: Tensor
 
-    def _scores(self, pred: Tensor, target: Tensor, valid: Tensor, visible: Tensor) -> dict[str, Tensor]:
+    def _scores(
+        self, pred: Tensor, target: Tensor, valid: Tensor, visible: Tensor, query_frames: Tensor | None = None
+    ) -> dict[str, Tensor]:
         away = distance(pred, target)
         median, skipped = median_trajectory_error(away, valid)
         self.skipped_tracks += skipped
         throughout = visible.all(dim=0)
         return within_thresholds(away, valid) | {
-            f"survival_{self.survival_threshold:g}": survival(away, valid, self.survival_threshold),
+            f"survival_{self.survival_threshold:g}": survival(away, valid, self.survival_threshold, query_frames),
             "median_error": median,
             "ate": average_trajectory_error(away, valid),
             "ate_visible": average_trajectory_error(away, valid & throughout),

@@ -81,6 +81,17 @@ def test_names_tell_the_threshold() -> None:
     assert "survival_50" in TrackErrors().names
 
 
+def test_errors_take_the_frames_of_the_queries() -> None:
+    target = torch.zeros(4, 1, 2)
+    pred, valid = target.clone(), torch.ones(4, 1, dtype=torch.bool)
+    pred[3] = 99
+    late, first = TrackErrors(), TrackErrors()
+    late.update(pred, target, valid, valid, torch.tensor([2.0]))
+    first.update(pred, target, valid, valid)
+    assert late.compute()["survival_50"] == 1 / 2
+    assert first.compute()["survival_50"] == 3 / 4
+
+
 def test_errors_of_tracks_that_are_seen_throughout_and_of_others() -> None:
     target = torch.zeros(3, 2, 2)
     pred, visible = target.clone(), torch.ones(3, 2, dtype=torch.bool)

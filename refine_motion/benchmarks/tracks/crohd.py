@@ -104,7 +104,7 @@ class Crohd(TrackBenchmark):
         rows = read_heads(file)
         count = int(rows[:, 0].max())
         if count < CLIP:
-            raise BenchmarkError(f"{file}: has heads up to frame {count} only, and a clip {CLIP}; get the whole file")
+            raise BenchmarkError(f"{file}: ends with frame {count}, and a clip has {CLIP} frames; get the whole file")
         places = (folder / "img1" / f"{number:06d}.jpg" for number in range(1, count + 1))
         images = existing_frames(places, f"{file} has heads up to frame {count}; get both from one release")
         unlabelled = len(list((folder / "img1").glob("*.jpg"))) // CLIP - count // CLIP

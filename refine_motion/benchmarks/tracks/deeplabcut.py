@@ -25,7 +25,7 @@ from refine_motion.benchmarks.tracks.benchmark import TrackBenchmark
 from refine_motion.benchmarks.tracks.deeplabcut_files import read_pose_labels
 from refine_motion.benchmarks.tracks.scoring import ERROR_COLUMNS, ERROR_NOTE, error_scores
 from refine_motion.benchmarks.tracks.video import TrackVideo, ask, ask_first
-from refine_motion.errors import BenchmarkError
+from refine_motion.errors import BenchmarkError, ConfigError
 from refine_motion.types import Tracks
 from refine_motion.video.sources import list_images
 
@@ -33,8 +33,9 @@ from refine_motion.video.sources import list_images
 # pixels of the file; and in more than so many of the frames used a point has to be seen.
 CLIP, STEP, BORDER, SEEN = 32, 4, 8, 3
 LEAK = (
-    "NOTE: points were chosen by their true visibility in later frames, so the numbers are of hand-picked points; use "
-    "them only beside the published ones."
+    "NOTE: points were chosen by their true visibility in later frames, and start at their true places, so the numbers "
+    "are of hand-picked points. The published ones are of weights chosen by these very scores, and of clips and points "
+    "that are not quite these, so they cannot be compared."
 )
 
 
@@ -44,12 +45,19 @@ class DeepLabCut(TrackBenchmark):
     Args:
         root: folder that holds ``labeled-data/``, or that folder.
         preset: ``clean``: every point from the first frame in which it is marked, through all images of its folder,
-            scored in all later frames in which it is marked. ``paper``: the rule of arXiv 2401.00850 for horses, which
-            **leaks truth into the choice of what is scored**: clips of 32 labelled frames, every fourth used; a point
-            has to be seen in the first two of these 8 frames and in more than 3 of them, and is not seen within 8 px of
-            the edge. The frame that the point is given in counts with its error of 0.
+            scored in all later frames in which it is marked. ``paper``: after the rule of arXiv 2401.00850 for horses,
+            which **leaks truth into the choice of what is scored**: clips of 32 labelled frames, every fourth used; a
+            point has to be seen in the first two of these 8 frames and in more than 3 of them, and is not seen within
+            8 px of the edge. The frame that the point is given in counts with its error of 0, the value is a mean over
+            clips, and what is left at the end of a video is no clip. The authors' code asks for the first two, and for
+            more than 3, of all 32 frames; leaves out a clip that ends with its video, and takes a whole video of 9 to
+            31 frames for one; and its mean is over pairs of clip and point. So these numbers cannot be compared with
+            published ones, which leak more: their weights were chosen by the same truth.
         size: ``(H, W)`` at which models see the frames and are scored; that of the images when ``None``. The paper has
             256 x 448.
+
+    Raises:
+        ConfigError: a side is below 1 pixel.
     """
 
     columns = ERROR_COLUMNS
@@ -61,6 +69,8 @@ class DeepLabCut(TrackBenchmark):
         size: tuple[int, int] | None = None,
     ):
         super().__init__(root)
+        if size is not None and (len(size) != 2 or min(size) < 1):
+            raise ConfigError(f"data.size must be a height and a width of at least 1 pixel, or null, got {list(size)}")
         self.preset, self.size = preset, size
 
     @property

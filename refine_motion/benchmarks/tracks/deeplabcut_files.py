@@ -8,8 +8,9 @@ first: ``individuals``::
     coords,x,y,x,y                                coords,,,x,y,x,y
     labeled-data/clip1/img0000.png,21.5,265.4,,   labeled-data,clip1,img0000.png,21.5,265.4,,
 
-Empty cells are points that nobody marked. Windows writes back-slashes into paths. The HDF5 file holds the same table
-under ``df_with_missing``, as a PyTables table (older) or as arrays (newer); h5py reads both, without pandas.
+Empty cells are points that nobody marked; a place may lie beyond the edges of its image. Windows writes back-slashes
+into paths. The HDF5 file holds the same table under ``df_with_missing``, as a PyTables table (older) or as arrays
+(newer); h5py reads both, without pandas.
 """
 
 from __future__ import annotations
@@ -65,17 +66,20 @@ def read_pose_labels(path: Path) -> PoseLabels:
     if missing or not points:
         raise BenchmarkError(f"{path}: {'/'.join(missing[0]) if points else 'no point'} has no x and y; export it anew")
     xy = np.stack([np.stack([values[:, where[point, axis]] for axis in "xy"], axis=-1) for point in points], axis=1)
-    labels = PoseLabels(_file_names(images, path), ["/".join(point) for point in points], _finite(xy))
-    wrong = np.argwhere(np.isinf(labels.xy))
+    # Too large for the type becomes infinite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        places = xy.astype(np.float32)
+    labels = PoseLabels(_file_names(path, images), ["/".join(point) for point in points], places)
+    wrong = np.argwhere(np.isinf(places))
     if len(wrong):
         image, point, _ = wrong[0]
         raise BenchmarkError(f"{path}: {labels.images[image]}: {labels.names[point]} is at no finite place; mend it")
     # A point lacks both or none.
-    labels.xy[np.isnan(labels.xy).any(axis=-1)] = np.nan
+    places[np.isnan(places).any(axis=-1)] = np.nan
     return labels
 
 
-def _file_names(images: list[str], path: Path) -> list[str]:
+def _file_names(path: Path, images: list[str]) -> list[str]:
     names = [re.split(r"[/\\]", image)[-1] for image in images]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -101,11 +105,16 @@ def _read_csv(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]
         if len(row) != width:
             kind = "more" if len(row) > width else "fewer"
             raise BenchmarkError(
-                f"{path}: the row of {'/'.join(row[:index])} has {kind} cells than the header row coords; export it anew"
+                f"{path}: the row of {_row_name(row, index)} has {kind} cells than the header coords; export it anew"
             )
     columns = list(zip(*(headers[name][index:] for name in _HEADERS if name in headers), strict=True))
-    values = [[_number(path, row[index - 1], cell) for cell in row[index:]] for row in rows]
+    values = [[_number(path, _row_name(row, index), cell) for cell in row[index:]] for row in rows]
     return [row[index - 1] for row in rows], columns, np.array(values)
+
+
+def _row_name(row: list[str], index: int) -> str:
+    """For messages, of a row that may be cut anywhere: on one line."""
+    return " ".join("/".join(filter(None, row[:index])).split())
 
 
 def _number(path: Path, image: str, cell: str) -> float:
@@ -125,12 +134,18 @@ def _read_h5(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]
     try:
         with h5py.File(path, "r") as file:
             group = file[_KEY]
-            return _table(group["table"], path) if "table" in group else _arrays(group)
-    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
+            images, columns, values = _table(group["table"], path) if "table" in group else _arrays(group)
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise BenchmarkError(
             f"{path}: no labels of DeepLabCut under {_KEY} can be read ({reason}); take the CSV file beside it"
         ) from error
+    if values.shape != (len(images), len(columns)) or any(len(column) < 3 for column in columns):
+        raise BenchmarkError(
+            f"{path}: names {len(images)} rows and {len(columns)} columns (scorer, body part, coordinate), but holds "
+            f"values {values.shape}; take the CSV file beside it"
+        )
+    return images, columns, values
 
 
 def _table(table: Any, path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]:

@@ -20,7 +20,8 @@ ERROR_COLUMNS = (
 )
 ERROR_NOTE = (
     "ATE: mean error in px of the scored size. Where frames are scaled to 256 x 256: d_avg, % of places nearer than 1, "
-    f"2, 4, 8 and 16 px, the mean of these; surv{SURVIVAL:g}, % of a clip until a point is first {SURVIVAL:g} px off."
+    f"2, 4, 8 and 16 px, the mean of these; surv{SURVIVAL:g}, % of a clip from a point's query until it is first "
+    f"{SURVIVAL:g} px off."
 )
 # PIPs++ counts its thresholds in pixels of frames of this size.
 _SIDE = 256
@@ -42,11 +43,12 @@ def error_scores(video: TrackVideo, tracks: Tracks) -> dict[str, float]:
     frames are scaled to 256 x 256, as PIPs++ has them.
     """
     target, visible, valid = video.truth()
+    asked = video.queries[:, 0]
     errors = TrackErrors(SURVIVAL)
-    errors.update(tracks.xy, target, valid, visible)
+    errors.update(tracks.xy, target, valid, visible, asked)
     small = small_scale(video.size)
     shares = TrackErrors(SURVIVAL)
-    shares.update(tracks.xy * small, target * small, valid, visible)
+    shares.update(tracks.xy * small, target * small, valid, visible, asked)
     found = plain(shares.compute())
     return plain(errors.compute()) | {name: value for name, value in found.items() if name.startswith(_SMALL)}
 

@@ -99,6 +99,10 @@ def _read_table(path: Path) -> dict[str, list[_Row]]:
                     f"{path}: no column {', '.join(missing)}; needed are {', '.join(_NEEDED)} and, if known, visible"
                 )
             for cells in reader:
+                if None in cells:
+                    raise BenchmarkError(
+                        f"{path}: line {reader.line_num} has more cells than columns; write decimals with a point"
+                    )
                 rows[cells["video"]].append(_row(cells, reader.line_num, path))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error

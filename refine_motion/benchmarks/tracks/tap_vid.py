@@ -185,9 +185,9 @@ def _table(entry: Any, key: str, source: str) -> NDArray[np.float32]:
     except ValueError:  # lists of unequal lengths
         table = np.empty(0, object)
     if table.dtype.kind not in "biuf":
-        raise BenchmarkError(f"{source}: its {key} are no table of numbers; get the file again")
+        raise BenchmarkError(f"{source}: {key!r} holds no table of numbers; get the file again")
     # Too large for the type is infinite, which is refused where the point is seen.
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         return table.astype(np.float32)
 
 
@@ -203,9 +203,10 @@ def _entries(path: Path) -> Iterable[tuple[str, Any]]:
 
 def _reader(pictures: Any, size: tuple[int, int] | None, source: str) -> Callable[[], Iterator[Tensor]]:
     def read() -> Iterator[Tensor]:
-        own = _pixels(pictures[0], f"{source}: frame 0").shape
+        own: tuple[int, ...] | None = None
         for number, picture in enumerate(pictures):
             pixels = _pixels(picture, f"{source}: frame {number}")
+            own = own or pixels.shape
             if size is None and pixels.shape != own:
                 raise BenchmarkError(f"{source}: frame {number} has another size than the first; get the file again")
             if size is not None and pixels.shape[:2] != size:

@@ -142,13 +142,17 @@ def within_thresholds(distances: Tensor, valid: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def survival(distances: Tensor, valid: Tensor, threshold: float) -> Tensor:
-    """Mean share of a video until each track is first farther off than a threshold, which has to be told with it.
+def survival(distances: Tensor, valid: Tensor, threshold: float, query_frames: Tensor | None = None) -> Tensor:
+    """Share of all frames of tracks that come before each is first farther off than a threshold, to be told with it.
+
+    PIPs++ and CoTracker follow every point from the first frame. Of a point that is given later only the frames from
+    its query on count: before it there was nothing to lose.
 
     Args:
         distances: ``(T, N)``.
         valid: ``(T, N)`` bool; a frame without truth fails nobody.
         threshold: in pixels: 16 in PIPs++, 50 in CoTracker; a distance of just that survives.
+        query_frames: ``(N,)`` frame of each query; the first when ``None``.
 
     Returns:
         float64 scalar in 0..1.
@@ -156,8 +160,11 @@ def survival(distances: Tensor, valid: Tensor, threshold: float) -> Tensor:
     >>> survival(torch.tensor([[0.0], [3.0], [20.0], [1.0]]), torch.ones(4, 1, dtype=torch.bool), 16)
     tensor(0.5000, dtype=torch.float64)
     """
-    fine = ~(valid & (distances > threshold))
-    return fine.double().cumprod(dim=0).mean()
+    if query_frames is None:
+        query_frames = torch.zeros(distances.shape[1], device=distances.device)
+    followed = torch.arange(len(distances), device=distances.device)[:, None] >= query_frames.round()
+    fine = ~(followed & valid & (distances > threshold))
+    return (fine.double().cumprod(dim=0) * followed).sum() / followed.sum()
 
 
 def median_trajectory_error(distances: Tensor, valid: Tensor) -> tuple[Tensor, int]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +114,47 @@ def test_just_within_and_just_beyond_the_limit(root: Path, moves) -> None:
         (json.dumps([label(2) | {"joints": [[1, 2]]}]), "00002.jpg has not 37 joints"),
         (json.dumps([label(2) | {"image_path": "DAVIS/JPEGImages/Full-Resolution/bear/x.jpg"}]), "no numbered frame"),
         (json.dumps([label(2), label(9)]), "00007.jpg: missing, but bear.json has joints"),
+        (
+            json.dumps([label(2) | {"image_path": None}]),
+            r"bear\.json: entry 1: image_path and segmentation_path must be",
+        ),
+        (json.dumps([label(2) | {"image_path": 5}]), r"bear\.json: entry 1: "),
+        (json.dumps([label(2), label(4) | {"image_path": None}]), r"bear\.json: entry 2: "),
+        (json.dumps([label(2), label(4) | {"segmentation_path": None}]), r"bear\.json: entry 2: "),
+        (json.dumps([label(2) | {"segmentation_path": 1.5}]), r"bear\.json: entry 1: "),
+        (json.dumps([label(2) | {"joints": [[10**400, 0]] * 37}]), "00002.jpg has not 37 joints"),
+        (json.dumps([label(2) | {"joints": [[float("nan"), 0]] * 37}]), "00002.jpg has a joint at no finite place"),
+        (json.dumps([label(2) | {"joints": [[1e300, 0]] * 37}]), "00002.jpg has a joint at no finite place"),
+        (json.dumps([label(2) | {"image_path": f"DAVIS/{'x' * 300}/00002.jpg"}]), "00002.jpg: missing, but bear.json"),
+        (json.dumps([label(2) | {"image_path": f"DAVIS/{'9' * 5000}.jpg"}]), "is no numbered frame"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_what_cannot_be_read(root: Path, content: str, message: str) -> None:
     (root / "joint_annotations/bear.json").write_text(content)
     with pytest.raises(BenchmarkError, match=message) as error:
         list(Badja(str(root)).videos())
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("last", [9_999_999, 99_999_999_999])
+def test_a_wild_number_of_a_frame_is_refused_at_once(root: Path, last: int) -> None:
+    write(root, "bear", [label(2), label(last)])
+    begin = time.perf_counter()
+    with pytest.raises(BenchmarkError, match=r"00007\.jpg: missing, but bear|9\.jpg is no numbered frame"):
+        list(Badja(str(root)).videos())
+    assert time.perf_counter() - begin < 2
+
+
+def test_all_objects_of_a_mask_are_the_animal(root: Path) -> None:
+    objects = np.zeros((HEIGHT, WIDTH), np.uint8)
+    objects[:200, :200], objects[200:400, :200] = 1, 2
+    mask = Image.fromarray(objects, mode="P")
+    # DAVIS's: the second object is green.
+    mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    mask.save(place(root, 4, "Annotations").with_suffix(".png"))
+    (video,) = Badja(str(root)).videos()
+    assert video.areas.tolist() == [10000, 0, 20000, 400]
 
 
 def test_no_annotations(tmp_path: Path) -> None:

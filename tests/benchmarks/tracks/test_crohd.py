@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from refine_motion.benchmarks.tracks.crohd import Crohd, read_heads
+from refine_motion.benchmarks.tracks.crohd import Crohd, clip_heads, read_heads
 from refine_motion.benchmarks.tracks.evaluation import evaluate_tracks
 from refine_motion.errors import BenchmarkError
 
@@ -60,13 +60,18 @@ def write(file: Path, rows: list[str]) -> None:
 
 def test_labels(tmp_path: Path, rows: list[str]) -> None:
     write(tmp_path / "gt.txt", rows)
-    centres, present, seen = read_heads(tmp_path / "gt.txt")
-    # Seven numbers of heads, of which 6 does not occur.
-    assert centres.shape == (FRAMES, 7, 2)
-    assert (present[:, 5].any(), present[21, 6], present[20, 6]) == (False, False, True)
-    assert (seen[9, 1], seen[8, 1]) == (False, True)
+    rows_read = read_heads(tmp_path / "gt.txt")
+    assert (rows_read.shape, rows_read[:, 0].max()) == ((len(rows), 9), FRAMES)
+    centres, present, seen = clip_heads(rows_read, 0)
+    # Six heads, of which the last has the number 7, in frames 1, 4, 7, 10, 13, 16, 19 and 22.
+    assert centres.shape == (8, 6, 2)
+    assert present[:, 5].tolist() == [True] * 7 + [False]
+    assert present[:, :5].all()
+    assert seen[:, 1].tolist() == [True] * 3 + [False] + [True] * 4
     # Half a pixel less, as integers are centres of pixels.
-    assert centres[1, 0].tolist() == [11.5, 10.5]
+    assert centres[1, 0].tolist() == [31.5, 10.5]
+    # Of a clip that begins behind the last frame there is nothing.
+    assert clip_heads(rows_read, 96)[0].shape == (8, 0, 2)
 
 
 def test_clean(root: Path) -> None:
@@ -99,7 +104,10 @@ def test_rule_of_the_paper(root: Path, moves) -> None:
     assert scores["ate_occluded"] == pytest.approx(scores["ate_visible"])
     assert table.rows[0].still["ate_visible"] == pytest.approx(1200 * sum(range(8)) / 8)
     assert [column.heading for column in table.columns] == ["ATE vis", "ATE occ"]
-    assert any("hand-picked" in note for note in table.notes)
+    (leak,) = (note for note in table.notes if "hand-picked" in note)
+    assert "true motion" in leak
+    assert "start at their true places" in leak
+    assert "weights were chosen by these very scores" in leak
     assert table.skipped == benchmark.skipped
     assert not any("hand-picked" in note for note in Crohd(str(root)).notes)
 
@@ -128,17 +136,31 @@ def test_sixteen_heads_of_each_kind_at_most(tmp_path: Path, picture) -> None:
     assert len(next(iter(Crohd(str(tmp_path)).videos())).queries) == 40
 
 
+@pytest.mark.filterwarnings("error")
 def test_what_is_missing_or_damaged(root: Path, rows: list[str]) -> None:
     with pytest.raises(BenchmarkError, match=r"has no HT21/train/\*/img1"):
         list(Crohd(str(root / "HT21")).videos())
     (file,) = root.rglob("gt.txt")
     write(file, [*rows, row(FRAMES + 5, 1, 3)])
-    with pytest.raises(BenchmarkError, match=r"img1: 49 frames, but .*gt\.txt has heads up to frame 54"):
+    with pytest.raises(BenchmarkError, match=r"000050\.jpg: missing, but .*gt\.txt has heads up to frame 54"):
         list(Crohd(str(root)).videos())
     for text, message in (
         ("1,2,three", "cannot be read as a table of numbers"),
         ("1,1,2", "is not frame, head"),
         ("0,1,2,3,4,5,1,1,1", "from 1"),
+        ("", "is not frame, head"),
+        (" \n\n", "is not frame, head"),
+        ("# a table\n", "cannot be read as a table of numbers"),
+        ("nan,1,2,3,4,5,1,1,1", "row 1: frame and head must be whole numbers from 1"),
+        ("1,1,2,3,4,5,1,1,1\n1.5,1,2,3,4,5,1,1,1", "row 2: frame and head must be whole numbers"),
+        ("1,inf,2,3,4,5,1,1,1", "row 1: frame and head must be whole numbers"),
+        ("1,1,nan,3,4,5,1,1,1", "row 1: .* box and visibility finite"),
+        ("1,1,2,3,4,1e300,1,1,1", "row 1: .* box and visibility finite"),
+        ("1,1,2,3,4,5,1,1,nan", "row 1: .* box and visibility finite"),
+        ("1,1e12,2,3,4,5,1,1,1", "ends with frame 1, and a clip has 24 frames"),
+        ("1e12,1,2,3,4,5,1,1,1", r"000050\.jpg: missing, but .* has heads up to frame 1000000000000"),
+        ("1e30,1,2,3,4,5,1,1,1", r"000050\.jpg: missing"),
+        ("\n".join(rows)[:-9], "cannot be read as a table of numbers"),
     ):
         file.write_text(text)
         with pytest.raises(BenchmarkError, match=message) as error:
@@ -146,4 +168,31 @@ def test_what_is_missing_or_damaged(root: Path, rows: list[str]) -> None:
         assert "\n" not in str(error.value)
     file.unlink()
     with pytest.raises(BenchmarkError, match=r"HT21Labels/train/HT21-01/gt/gt\.txt: missing, and"):
+        list(Crohd(str(root)).videos())
+
+
+def test_a_missing_frame_does_not_shift_the_labels(root: Path) -> None:
+    (root / "HT21/train/HT21-01/img1/000003.jpg").unlink()
+    with pytest.raises(BenchmarkError, match=r"000003\.jpg: missing, but .*gt\.txt has heads up to frame 49"):
+        list(Crohd(str(root)).videos())
+
+
+def test_numbers_of_heads_may_be_large(root: Path, rows: list[str]) -> None:
+    (file,) = root.rglob("gt.txt")
+    write(file, [*rows, row(1, 10**12, 3)])
+    first, _ = Crohd(str(root)).videos()
+    assert len(first.queries) == 7
+
+
+def test_labels_that_end_before_the_frames(root: Path, rows: list[str], moves) -> None:
+    (file,) = root.rglob("gt.txt")
+    early = [line for line in rows if int(line.split(",")[0]) <= 47]
+    write(file, early)
+    table = evaluate_tracks(moves(), Crohd(str(root)), progress=False)
+    assert [row.name for row in table.rows] == ["HT21-01/000001"]
+    assert table.skipped == {"clips behind the last frame that has a head": 1}
+    write(file, [line for line in rows if int(line.split(",")[0]) <= 23])
+    with pytest.raises(
+        BenchmarkError, match=r"gt\.txt: ends with frame 23, and a clip has 24 frames; get the whole file"
+    ):
         list(Crohd(str(root)).videos())

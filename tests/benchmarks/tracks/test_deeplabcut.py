@@ -11,7 +11,7 @@ import torch
 from refine_motion.benchmarks.tracks.deeplabcut import DeepLabCut
 from refine_motion.benchmarks.tracks.deeplabcut_files import read_pose_labels
 from refine_motion.benchmarks.tracks.evaluation import evaluate_tracks
-from refine_motion.errors import BenchmarkError
+from refine_motion.errors import BenchmarkError, ConfigError
 
 OLD = """scorer,Ann,Ann,Ann,Ann
 bodyparts,snout,snout,tail,tail
@@ -68,19 +68,23 @@ def test_half_a_point_is_none(tmp_path: Path) -> None:
     assert np.isnan(read(tmp_path / "a.csv", OLD.replace("21.5,", ",")).xy[0, 0]).all()
 
 
-def write_table(path: Path, columns: bytes) -> None:
+def test_places_beyond_the_edges_are_taken(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", OLD.replace("21.5", "-21.5")).xy[0, 0].tolist() == pytest.approx([-21.5, 265.4])
+
+
+def write_table(path: Path, columns: bytes, values: int = 4) -> None:
     """As PyTables writes it for pandas, when the index is one string."""
     import h5py
 
-    rows = np.zeros(2, np.dtype([("index", "S30"), ("values_block_0", "<f8", (4,))]))
+    rows = np.zeros(2, np.dtype([("index", "S30"), ("values_block_0", "<f8", (values,))]))
     rows["index"] = [f"labeled-data/clip1/img000{n}.png".encode() for n in (0, 1)]
-    rows["values_block_0"] = np.reshape(XY, (2, 4))
+    rows["values_block_0"] = np.reshape(XY, (2, 4))[:, :values]
     with h5py.File(path, "w") as file:
         table = file.create_dataset("df_with_missing/table", data=rows)
         table.attrs["values_block_0_kind"] = np.bytes_(columns)
 
 
-def write_arrays(path: Path) -> None:
+def write_arrays(path: Path, rows: int = 2) -> None:
     """As pandas writes its fixed format, when the index has three levels."""
     import h5py
 
@@ -88,7 +92,7 @@ def write_arrays(path: Path) -> None:
     with h5py.File(path, "w") as file:
         group = file.create_group("df_with_missing")
         group.attrs["nblocks"] = 1
-        group["block0_values"] = np.reshape(XY, (2, 4))
+        group["block0_values"] = np.reshape(XY, (2, 4))[:rows]
         for name, entries in (("block0_items", COLUMNS), ("axis1", index)):
             group.attrs[f"{name}_nlevels"] = 3
             for level in range(3):
@@ -124,6 +128,39 @@ def test_hdf5_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("columns", "values", "message"),
+    [
+        (COLUMNS, 2, r"names 2 rows and 4 columns .* holds values \(2, 2\)"),
+        (COLUMNS[:2], 4, r"names 2 rows and 2 columns .* holds values \(2, 4\)"),
+        ([(), (), (), ()], 4, r"scorer, body part, coordinate"),
+    ],
+)
+def test_hdf5_whose_columns_are_not_its_values(tmp_path: Path, columns: Any, values: int, message: str) -> None:
+    pytest.importorskip("h5py")
+    write_table(tmp_path / "a.h5", pickle.dumps(columns, protocol=0), values)
+    with pytest.raises(BenchmarkError, match=rf"a\.h5: .*{message}.* take the CSV file beside it"):
+        read_pose_labels(tmp_path / "a.h5")
+
+
+def test_hdf5_of_fewer_values_than_rows(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    write_arrays(tmp_path / "a.h5", rows=1)
+    with pytest.raises(BenchmarkError, match=r"a\.h5: names 2 rows and 4 columns .* holds values \(1, 4\)"):
+        read_pose_labels(tmp_path / "a.h5")
+
+
+def test_hdf5_with_a_damaged_group(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    path = tmp_path / "a.h5"
+    write_arrays(path)
+    before, _, after = path.read_bytes().rpartition(b"HEAP")
+    path.write_bytes(before + b"HEAD" + after)
+    with pytest.raises(BenchmarkError, match=r"a\.h5: no labels of DeepLabCut .* \(Unable to .*heap") as error:
+        read_pose_labels(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "has not the header rows"),
@@ -132,8 +169,22 @@ def test_hdf5_that_cannot_be_read(tmp_path: Path) -> None:
         (OLD.replace("coords,x,y,x,y", "coords,x,y,x,z"), "tail has no x and y"),
         (OLD.replace("21.5", "left"), "row of labeled-data/clip1/img0000.png has 'left'"),
         (OLD.replace("3.0,4.0", "3.0,4.0,5.0"), "has more cells than the header"),
+        # Cut off within a row, at a cell or in one.
+        (NEW[: -len(",clip1,img0001.png,22.5,266.4,3.0,4.0\n")], "row of labeled-data has fewer cells"),
+        (NEW[: -len("1,img0001.png,22.5,266.4,3.0,4.0\n")], "row of labeled-data/clip has fewer cells"),
+        (NEW[: -len(",4.0\n")], "row of labeled-data/clip1/img0001.png has fewer cells"),
+        (OLD[: -len("1.png,22.5,266.4,3.0,4.0\n")], "row of labeled-data/clip1/img000 has fewer cells"),
+        (OLD[: -len(",3.0,4.0\n")], "row of labeled-data/clip1/img0001.png has fewer cells"),
+        (OLD.replace("snout,tail,tail", "snout,tail"), "row of bodyparts has fewer cells"),
+        (OLD + '"labeled\ndata",1\n', "row of labeled data has fewer cells"),
+        (OLD.replace("3.0", "inf"), "img0001.png: tail is at no finite place"),
+        (OLD.replace("266.4", "-1e300"), "img0001.png: snout is at no finite place"),
+        # Half a point is none, but not when it lies nowhere.
+        (OLD.replace("21.5,265.4", "inf,"), "img0000.png: snout is at no finite place"),
+        (OLD.replace("img0001", "img0000"), "labels the image img0000.png twice"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_csv_that_cannot_be_read(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message) as error:
         read(tmp_path / "a.csv", content)
@@ -188,6 +239,12 @@ def test_frames_of_another_size(tmp_path: Path, picture) -> None:
     assert next(iter(video.frames())).shape == (3, 48, 256)
 
 
+@pytest.mark.parametrize("size", [(0, 0), (-4, 3), (256, 0)])
+def test_a_size_without_pixels(size: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError, match=r"data\.size must be .* got \["):
+        DeepLabCut("here", size=size)
+
+
 def test_rule_of_the_paper(tmp_path: Path, picture) -> None:
     points: dict[int, list[tuple[float, float] | None]] = {}
     for number in range(70):
@@ -212,7 +269,10 @@ def test_rule_of_the_paper(tmp_path: Path, picture) -> None:
     assert [int(frame[0, 0, 0]) for frame in video.frames()] == list(range(0, 32, 4))
     # One clip has no point, and the last six frames are no clip.
     assert benchmark.skipped == {"clips without a point that fits the rule": 1}
-    assert any("hand-picked" in note for note in benchmark.notes)
+    (leak,) = (note for note in benchmark.notes if "hand-picked" in note)
+    assert "true visibility" in leak
+    assert "start at their true places" in leak
+    assert "weights chosen by these very scores" in leak
 
 
 def test_what_is_missing(tmp_path: Path, picture) -> None:

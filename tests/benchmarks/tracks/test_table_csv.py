@@ -60,6 +60,11 @@ def test_without_the_column_every_row_is_seen(videos: Path, tmp_path: Path) -> N
         (HEAD + "walk,a,0,nan,1,1\n", "line 2: "),
         (HEAD + "walk,a,0,1,1,yes\n", "line 2: "),
         (HEAD + "walk,a,0,1\n", "line 2: "),
+        (
+            HEAD + "walk,a,0,1,1,1\nwalk,a,1,1,1,1,1\n",
+            "line 3 has more cells than columns; write decimals with a point",
+        ),
+        ("video,point,frame,x,y\nwalk,a,0,1,5,2,5\n", "line 2 has more cells than columns"),
         (HEAD + ",a,0,1,1,1\n", "line 2: "),
         (HEAD + "walk,a,6,1,1,1\n", "line 2: walk has frames 0 to 5"),
         (HEAD + "walk,a,0,1,1,1\nwalk,a,0,2,1,1\n", "line 3: point 'a' is in frame 0 twice"),

@@ -160,13 +160,44 @@ def test_a_query_at_the_outer_edge_is_moved_for_the_model_alone(entry: dict[str,
         ({"points": np.zeros((2, 11, 2), np.float32)}, r"12 frames, points \(2, 11, 2\) and occluded \(2, 12\)"),
         ({"occluded": np.zeros((3, 12), bool)}, r"points \(2, 12, 2\) and occluded \(3, 12\)"),
         ({"points": np.full((2, 12, 2), 100.0, np.float32)}, "places beyond 2; TAP-Vid's are shares"),
-        ({"points": "none"}, "no table of numbers"),
+        ({"points": "none"}, "'points' holds no table of numbers"),
+        ({"points": [[[0.5, 0.5]] * 12, [[0.5, 0.5]]]}, "'points' holds no table of numbers"),
+        ({"points": np.full((2, 12, 2), 1e300)}, "places beyond 2"),
+        ({"occluded": np.full((2, 12), "no")}, "'occluded' holds no table of numbers"),
+        ({"occluded": [[True] * 12, [True]]}, "'occluded' holds no table of numbers"),
+        ({"video": None}, "its video holds no frame; it must be"),
+        ({"video": 5}, "its video holds no frame"),
+        ({"video": "frames of it"}, "its video holds no frame"),
+        ({"video": np.zeros(())}, "its video holds no frame"),
+        ({"video": []}, "its video holds no frame"),
+        (
+            {
+                "video": np.zeros((0, 16, 16, 3), np.uint8),
+                "points": np.zeros((2, 0, 2)),
+                "occluded": np.zeros((2, 0), bool),
+            },
+            "its video holds no frame",
+        ),
+        ({"video": np.zeros((12, 0, 16, 3), np.uint8)}, r"frame 0: uint8 of \(0, 16, 3\); it must be uint8"),
+        ({"video": np.zeros((12, 16, 16, 3))}, r"frame 0: float64 of \(16, 16, 3\); it must be uint8"),
+        ({"video": ["frame"] * 12}, "frame 0: str; it must be uint8"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_what_does_not_fit(tmp_path: Path, entry: dict[str, Any], change: dict[str, Any], message: str) -> None:
-    root = write(tmp_path / "tapvid_davis.pkl", {"goat": entry | change})
-    with pytest.raises(BenchmarkError, match=rf"tapvid_davis\.pkl: goat: .*{message}"):
-        list(TapVid(str(root)).videos())
+    root = write(tmp_path / "tapvid_davis.pkl", {"bear": entry, "goat": entry | change})
+    # Told when the file is opened, before the first video is scored.
+    with pytest.raises(BenchmarkError, match=rf"tapvid_davis\.pkl: goat: .*{message}") as error:
+        next(iter(TapVid(str(root)).videos()))
+    assert "\n" not in str(error.value)
+
+
+def test_frames_of_several_sizes(tmp_path: Path, entry: dict[str, Any]) -> None:
+    frames = [*entry["video"][:11], np.zeros((9, 20, 3), np.uint8)]
+    root = write(tmp_path / "tapvid_davis.pkl", {"goat": entry | {"video": frames}})
+    (video,) = TapVid(str(root), full_resolution=True).videos()
+    with pytest.raises(BenchmarkError, match=r"goat: frame 11 has another size than the first"):
+        list(video.frames())
 
 
 def test_what_is_missing(tmp_path: Path, entry: dict[str, Any]) -> None:

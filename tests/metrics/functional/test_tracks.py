@@ -123,6 +123,29 @@ def test_survival_of_a_track_that_fails(frames: int, fails: int) -> None:
     assert survival(away, ~yes(frames, 1), 50) == 1
 
 
+@given(st.integers(1, 30), st.integers(1, 9), st.integers(0, 99))
+def test_survival_of_points_of_the_first_frame_is_the_mean_over_all(frames: int, points: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    away = 60 * torch.rand(frames, points, generator=generator)
+    valid = torch.rand(frames, points, generator=generator) > 0.2
+    official = (1 - ((away > 50) & valid).double()).cumprod(dim=0).mean()
+    assert survival(away, valid, 50) == official
+    assert survival(away, valid, 50, torch.zeros(points)) == official
+
+
+def test_survival_counts_from_the_query() -> None:
+    # Given in frame 90 of 100 and lost at once, whatever is said before.
+    away = torch.full((100, 1), torch.inf)
+    away[90] = 0
+    valid = yes(100, 1)
+    assert survival(away, valid, 50, torch.tensor([90.0])).item() == pytest.approx(1 / 10, abs=1e-12)
+    valid[:91] = False
+    assert survival(away, valid, 50, torch.tensor([90.0])).item() == pytest.approx(1 / 10, abs=1e-12)
+    # Beside one of the first frame that is kept, frames count alike.
+    both = survival(torch.cat((away, 0 * away.nan_to_num()), 1), yes(100, 2), 50, torch.tensor([90, 0]))
+    assert both.item() == pytest.approx(101 / 110, abs=1e-12)
+
+
 def test_median_trajectory_error() -> None:
     away = torch.tensor([[1.0, 7.0, 9.0], [3.0, 8.0, 9.0], [100.0, 9.0, 9.0]])
     valid = torch.tensor([[True, True, False], [True, True, False], [True, False, False]])
