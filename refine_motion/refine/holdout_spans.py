@@ -5,11 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 from refine_motion.labels.track_windows import TrackWindow
 from refine_motion.refine.holdout import LEAST_WINDOWS, HeldOut, in_blocks
+
+# Of one moment nobody can tell how much moments differ: two to choose by, and two to decide by.
+_LEAST_SPANS = 4
+# So much of the longest window's length is long enough for a span.
+_NEARLY = 0.9
 
 
 @dataclass(frozen=True, order=True)
@@ -33,9 +37,10 @@ def hold_out_spans(windows: Sequence[TrackWindow], share: float, seed: int) -> H
 
     Windows inside a span are to judge by, those outside all spans to train on, and those across the end of one serve
     neither, so that a model is judged by frames that it was not trained on. Spans are in turn to choose by and to
-    decide by, and there are at least two. The last one of an unbroken piece of video ends with it, where only one of
-    its ends costs windows. With fewer than eight windows, or fewer than half of them left to train on, twice the share
-    of the picture is held out in blocks instead.
+    decide by. There are at least four, and so many that at least half of the windows are left to train on, if that is
+    fewer than the share. The last one of an unbroken piece of video ends with it, where only one of its ends costs
+    windows; a piece shorter than two windows is held out as a whole. Where there are fewer than eight windows, or four
+    spans leave too little, twice the share of the picture is held out in blocks instead.
 
     Args:
         windows: all of them.
@@ -44,10 +49,54 @@ def hold_out_spans(windows: Sequence[TrackWindow], share: float, seed: int) -> H
     """
     if share == 0:
         return HeldOut(list(windows), ([], []))
-    by_video: dict[Path, list[_Span]] = {}
-    for window in windows:
-        by_video.setdefault(window.clip.video.path, []).append(_span(window))
-    held = _held(by_video, share)
+    pieces = _pieces(windows)
+    count = max(_LEAST_SPANS, round(share * sum(piece.size for piece in pieces)))
+    while len(windows) >= LEAST_WINDOWS and count >= _LEAST_SPANS:
+        found = _parted(windows, _held(pieces, count))
+        if 2 * len(found.training) >= len(windows) and all(found.halves):
+            return found
+        # By a tenth, and at last to the least.
+        count = max(_LEAST_SPANS, count * 9 // 10) if count > _LEAST_SPANS else 0
+    return in_blocks(windows, share, seed)
+
+
+def moments(windows: Sequence[TrackWindow]) -> list[int]:
+    """Numbers, the same for windows of the same piece of video, which are not independent of one another.
+
+    Args:
+        windows: any.
+    """
+    pieces = _pieces(windows)
+    first = {(piece.video, span): number for number, piece in enumerate(pieces) for span in piece.spans}
+    return [first[window.clip.video.path, _span(window)] for window in windows]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Windows of one video that hang together by the frames they share, in order of time."""
+
+    video: Path
+    spans: list[_Span]
+
+    @property
+    def whole(self) -> _Span:
+        return _Span(self.spans[0].first, max(span.last for span in self.spans))
+
+    @property
+    def longest(self) -> int:
+        return max(span.length for span in self.spans)
+
+    @property
+    def size(self) -> float:
+        """How often its longest window goes into it."""
+        return self.whole.length / self.longest
+
+
+def _span(window: TrackWindow) -> _Span:
+    return _Span(window.clip.frames[0], window.clip.frames[-1])
+
+
+def _parted(windows: Sequence[TrackWindow], held: dict[Path, list[tuple[int, _Span]]]) -> HeldOut[TrackWindow]:
     halves: tuple[list[TrackWindow], list[TrackWindow]] = ([], [])
     training = []
     for window in windows:
@@ -59,54 +108,48 @@ def hold_out_spans(windows: Sequence[TrackWindow], share: float, seed: int) -> H
             training.append(window)
         elif spans[before][1].holds(span):
             halves[spans[before][0] % 2].append(window)
-    if len(windows) < LEAST_WINDOWS or 2 * len(training) < len(windows) or not all(halves):
-        return in_blocks(windows, share, seed)
     return HeldOut(training, halves)
 
 
-def _span(window: TrackWindow) -> _Span:
-    return _Span(window.clip.frames[0], window.clip.frames[-1])
-
-
-def _held(by_video: dict[Path, list[_Span]], share: float) -> dict[Path, list[tuple[int, _Span]]]:
+def _held(pieces: list[_Piece], count: int) -> dict[Path, list[tuple[int, _Span]]]:
     """Numbered spans to hold out of each video, in order of time."""
-    pieces = [(video, piece) for video, spans in by_video.items() for piece in _pieces(spans)]
-    # A piece counts as often as its longest window goes into it.
-    sizes = [_whole(piece).length / max(span.length for span in piece) for _, piece in pieces]
-    count = max(2, round(share * sum(sizes)))
     held: dict[Path, list[tuple[int, _Span]]] = {}
+    total = sum(piece.size for piece in pieces)
     reached, taken, number = 0.0, 0, 0
-    for (video, piece), size in zip(pieces, sizes, strict=True):
-        reached += size
+    for piece in pieces:
+        reached += piece.size
         # Rounding must not lose the last one.
-        until = int(reached / sum(sizes) * count + 1e-6)
+        until = int(reached / total * count + 1e-6)
         for span in _spread(piece, until - taken):
-            held.setdefault(video, []).append((number, span))
+            held.setdefault(piece.video, []).append((number, span))
             number += 1
         taken = until
     return held
 
 
-def _pieces(spans: list[_Span]) -> Iterator[list[_Span]]:
-    """The windows of one video in groups that share no frame with one another."""
-    group, reached, numbered = -1, -1, []
-    for span in sorted(spans):
-        group += span.first > reached
-        reached = max(reached, span.last)
-        numbered.append((group, span))
-    for _, part in groupby(numbered, key=lambda pair: pair[0]):
-        yield [span for _, span in part]
+def _pieces(windows: Sequence[TrackWindow]) -> list[_Piece]:
+    by_video: dict[Path, list[_Span]] = {}
+    for window in windows:
+        by_video.setdefault(window.clip.video.path, []).append(_span(window))
+    pieces: list[_Piece] = []
+    for video, spans in by_video.items():
+        reached = -1
+        for span in sorted(spans):
+            if span.first > reached:
+                pieces.append(_Piece(video, []))
+            pieces[-1].spans.append(span)
+            reached = max(reached, span.last)
+    return pieces
 
 
-def _whole(piece: list[_Span]) -> _Span:
-    return _Span(piece[0].first, max(span.last for span in piece))
-
-
-def _spread(piece: list[_Span], count: int) -> Iterator[_Span]:
+def _spread(piece: _Piece, count: int) -> Iterator[_Span]:
     """So many of the longest windows of a piece, as far as they fit without overlap, the last at its end."""
-    longest = max(span.length for span in piece)
-    candidates = sorted({span for span in piece if span.length == longest})
-    whole = _whole(piece)
+    whole, longest = piece.whole, piece.longest
+    if count and piece.size < 2:
+        yield whole
+        return
+    # Where frames are thinned out by time, windows differ a little in length.
+    candidates = sorted({span for span in piece.spans if span.length >= _NEARLY * longest})
     begin = 0
     for number in range(count):
         target = whole.first + whole.length * (number + 1) / count - longest

@@ -37,6 +37,16 @@ class Window(Protocol[Key]):
         """The frames."""
         ...
 
+    def held_out(self) -> str:
+        """One line on what is held out."""
+        held = self._held
+        if held.blocks:
+            return "Held out to judge by: blocks of the picture, in all windows"
+        if not held.windows:
+            return "Held out to judge by: nothing"
+        line = f"Held out to judge by: {len(held.windows)} windows, while {len(held.training)} are trained on"
+        return f"{line}; {self._lost} between them serve neither" if self._lost else line
+
     def label_keys(self) -> list[Key]:
         """The names of the labels in a store."""
         ...
@@ -62,10 +72,11 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
 
     Attributes:
         index: the videos in use, and those that are not with the reason.
-        windows: those of all videos in use.
+        windows: those of all videos in use, without what would serve neither training nor judging.
         store: where labels are; set by stage 1.
         min_side: smaller videos are left out; set by stage 1 to what its model can take.
         pending: windows that stage 1 is about to label; set by it.
+        asked_for: whether every window was asked for one by one: then all of them are in use.
         between: whether its teacher looks at the frames between those of a window; set by it.
         unit: what a label is of, in the plural, for messages.
 
@@ -76,6 +87,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
     store: SafetensorStore[Key, Kind] | None = None
     min_side: int = 1
     pending: Sequence[Any] = ()
+    asked_for: bool = False
     between: bool = False
     unit: str
 
@@ -104,6 +116,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         self.index: VideoIndex | None = None
         self.windows: list[Any] = []
         self._held: HeldOut[Any] = HeldOut([], ([], []))
+        self._lost = 0
         # Epoch, and batches of it that have been trained on; how many there are in an epoch.
         self._position, self._batches = (0, 0), 0
 
@@ -135,7 +148,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
 
     @abstractmethod
     def hold_out(self, windows: list[Any]) -> HeldOut[Any]:
-        """Which windows to train on, and which to judge by; what serves neither is not labelled."""
+        """Which windows to train on, and which to judge by; what serves neither is not labelled, as a rule."""
 
     @abstractmethod
     def settings(self) -> list[Any]:
@@ -172,7 +185,18 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         planned = self.thin_out(windows)
         self._held = self.hold_out(planned)
         used = set(map(id, self._held.used))
-        self.windows = [window for window in planned if id(window) in used]
+        self._lost = len(planned) - len(used)
+        self.windows = [window for window in planned if id(window) in used or self.asked_for]
+
+    def held_out(self) -> str:
+        """One line on what is held out."""
+        held = self._held
+        if held.blocks:
+            return "Held out to judge by: blocks of the picture, in all windows"
+        if not held.windows:
+            return "Held out to judge by: nothing"
+        line = f"Held out to judge by: {len(held.windows)} windows, while {len(held.training)} are trained on"
+        return f"{line}; {self._lost} between them serve neither" if self._lost else line
 
     def label_keys(self) -> list[Key]:
         """Everything that is, or will be, labelled."""
@@ -250,8 +274,9 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
             raise LabelError(f"{self.labels}: none of the {self.unit} could be labelled; see the reasons above")
         labelled = set(keys)
         split = self._held.only(lambda window: window.only(labelled))
-        if missing and not (split.training and all(split.halves)):
-            # A whole part could not be labelled: what is left is parted anew.
+        planned = (self._held.training, *self._held.halves)
+        if any(2 * len(left) < len(part) for left, part in zip((split.training, *split.halves), planned, strict=True)):
+            # Most of a part could not be labelled: what is left is parted anew.
             split = self.hold_out(self._only(labelled))
         return split, WeightedLabels(self._store, self.filters, keys)
 

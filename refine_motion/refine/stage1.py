@@ -93,6 +93,7 @@ def label_videos(
     else:
         summary = summarise(store, labelled, data.filters)
     console.print(summary.table())
+    console.print(data.held_out(), markup=False, soft_wrap=True)
     if summary.kept_share == 0 and summary.read == len(labelled):
         raise LabelError(
             f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (their rule `cycle` first)"

@@ -43,9 +43,10 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         backward: use every window a second time, back in time.
         own_points: CSV file with ``frame,x,y`` of points to label, of the only video; None chooses them. Windows begin
             at these frames, forward and back in time.
-        max_windows: at most so many windows, spread evenly over the videos.
-        holdout: share of the time kept to judge by; windows across its ends serve nothing and are not labelled. Of
-            short videos it is the tracks that begin in some blocks of the picture.
+        max_windows: at most so many windows, spread evenly over the videos, before any are held out.
+        holdout: share of the time kept to judge by, less where that would leave less than half of the windows to train
+            on; windows across the ends of what is held out serve nothing and are not labelled. Of short videos it is
+            the tracks that begin in some blocks of the picture.
         filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
             reach its numbers; None takes the paper's.
         points: tracks of a training sample, drawn anew in every epoch.
@@ -98,6 +99,7 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
             raise ConfigError(f"data: frame_steps must be positive, got {list(frame_steps)}")
         self.frames, self.frame_steps, self.seconds_per_step = frames, list(frame_steps), seconds_per_step
         self.own_points = None if own_points is None else read_points(own_points).queries
+        self.asked_for = self.own_points is not None
         self.stride, self.backward, self.max_windows, self.points = stride, backward, max_windows, points
         self.made_share = made_share
 

@@ -16,6 +16,7 @@ from refine_motion.labels.track_store import ClipKey
 from refine_motion.labels.track_windows import TrackWindow
 from refine_motion.labels.weighted import WeightedLabels
 from refine_motion.motion.grid import resize_frames
+from refine_motion.refine.holdout_spans import moments
 from refine_motion.refine.made_tracks import random_clip
 from refine_motion.refine.order import PairRequest, sample_seed
 from refine_motion.video.reader import read_frames
@@ -121,6 +122,7 @@ class HeldOutTracks(Dataset[dict[str, Any]]):
     def __init__(self, source: TrackSource, limit: int | None = None):
         self.source = source
         self.numbers = evenly(range(len(source.windows)), limit or len(source.windows))
+        self.units = moments(source.windows)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -131,14 +133,14 @@ class HeldOutTracks(Dataset[dict[str, Any]]):
         Returns:
             ``frames (S, 3, H, W)`` uint8; of the tracks that weigh anything ``places (S, N, 2)``, ``known (S, N)`` and
             ``flow (N, 2)`` and ``relative (N, 2)``, their displacement as far as it is known, and that against the
-            dominant motion; ``window``, its number; ``counts``,
-            False for what :class:`HeldOutOrder` repeats.
+            dominant motion; ``window``, its number; ``unit``, the same for windows that share frames; ``counts``, False
+            for what :class:`HeldOutOrder` repeats.
         """
         number = self.numbers[index if index >= 0 else -1 - index]
         frames, label, weight = self.source.read(number)
         kept = label.keep(weight > 0)
         tracks = {"places": kept.places, "known": kept.known, "flow": kept.flow, "relative": kept.relative}
-        return {"frames": frames, **tracks, "window": number, "counts": index >= 0}
+        return {"frames": frames, **tracks, "window": number, "unit": self.units[number], "counts": index >= 0}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All of them in order."""

@@ -50,7 +50,7 @@ class TrackJudge(Judge[Pips]):
     """
 
     def __init__(self, samples: Sequence[Mapping[str, Any]], original: Pips, iters: int, device: torch.device):
-        super().__init__([sample["window"] for sample in samples], _FLOORS)
+        super().__init__([sample["unit"] for sample in samples], _FLOORS)
         self.iters, self.device = iters, device
         self.windows = [_held(sample) for sample in samples]
         ones = [dict.fromkeys(_FLOORS, torch.ones_like(w.places[..., 0])) for w in self.windows]
@@ -59,7 +59,8 @@ class TrackJudge(Judge[Pips]):
 
     def moving_share(self, pixels: float) -> float:
         """See :class:`Judge`."""
-        steps = [mean_step(window.places, window.masks[LABELS]) for window in self.windows]
+        known = [(window.places, window.masks[LABELS]) for window in self.windows]
+        steps = [mean_step(places, mask)[mask.any(dim=0)] for places, mask in known]
         moving, known = sum(int((s > pixels).sum()) for s in steps), sum(s.numel() for s in steps)
         return moving / known if known else 1.0
 

@@ -103,7 +103,7 @@ class TrackRefineModule(StudentModule[Pips]):
         visible = batch["visible"].float()
         with torch.autocast(self.device.type, enabled=False):
             losses = [self._loss(found, xy, valid, visible, slice(n, n + 1)) for n in range(len(xy))]
-            loss = (torch.stack(losses) * fullness(valid)).mean()
+            loss = torch.stack(losses).mean()
         with torch.no_grad():
             last = found.coords[-1]
             self.note(batch["clip"], last.isfinite().flatten(1).all(dim=1), loss)
@@ -118,11 +118,12 @@ class TrackRefineModule(StudentModule[Pips]):
     def _loss(self, found: WindowPrediction, xy: Tensor, valid: Tensor, visible: Tensor, sample: slice) -> Tensor:
         """Of one sample, of which nothing depends on its batch."""
         coords = [places[sample].float() for places in found.coords]
-        loss = track_sequence_loss(coords, xy[sample], valid[sample], self.gamma)
+        loss = track_sequence_loss(coords, xy[sample], valid[sample], self.gamma) * fullness(valid[sample])[0]
         if self.score_maps:
             scores = [maps[sample].float() for maps in found.score_maps]
             places = xy[sample] / self.student.stride
-            loss = loss + self.score_maps * score_map_loss(scores, places, visible[sample], valid[sample])
+            shown = score_map_loss(scores, places, visible[sample], valid[sample])
+            loss = loss + self.score_maps * shown * fullness(visible[sample] * valid[sample])[0]
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:

@@ -3,12 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refine_motion.labels.track_windows import TrackWindow, plan_track_windows
+from refine_motion.labels.opened import evenly
+from refine_motion.labels.track_windows import TrackWindow, plan_track_windows, windows_of_points
 from refine_motion.refine.holdout import LEAST_WINDOWS, PARTS, Blocks, HeldOut
-from refine_motion.refine.holdout_spans import hold_out_spans
+from refine_motion.refine.holdout_spans import hold_out_spans, moments
+from refine_motion.video.clips import Clip
 from refine_motion.video.info import VideoInfo
 
 
@@ -65,7 +68,52 @@ def test_windows_of_small_steps_inside_a_span_are_judged_by_too() -> None:
     assert steps == {1, 3}
 
 
-@pytest.mark.parametrize("lengths", [(8,), (20, 8), (36,)], ids=str)
+@pytest.mark.parametrize(("lengths", "judged"), [((400,), 16), ((60,) * 6, 14), ((120,) * 6, 28)], ids=str)
+def test_a_large_share_gives_way_to_training(lengths: tuple[int, ...], judged: int) -> None:
+    windows = planned(*lengths)
+    found = hold_out_spans(windows, 0.4, 0)
+    assert found.blocks is None
+    assert 2 * len(found.training) >= len(windows)
+    assert len(found.windows) >= judged
+
+
+def test_windows_that_were_thinned_out_are_parted_too() -> None:
+    windows = evenly(planned(*(120,) * 6), 120)
+    found = hold_out_spans(windows, 0.4, 0)
+    assert found.blocks is None
+    assert len(found.windows) >= 20
+    assert not frames(found.training) & frames(found.windows)
+
+
+def test_a_short_piece_is_held_out_as_a_whole() -> None:
+    # The windows before and after a moment share its frame alone.
+    (video,) = {window.clip.video for window in planned(800)}
+    points = torch.tensor([[50.0 + 60 * n, 5.0, 5.0] for n in range(12)])
+    windows = windows_of_points(video, points, 8, [1])
+    found = hold_out_spans(windows, 0.4, 0)
+    assert [len(part) for part in (found.training, *found.halves)] == [12, 6, 6]
+    assert not frames(found.training) & frames(found.windows)
+
+
+def test_moments_are_pieces_of_video() -> None:
+    windows = planned(20, 8, backward=True)
+    assert moments(windows) == [0] * 8 + [1] * 2
+    assert moments([windows[9], windows[0], windows[7], windows[1]]) == [0, 1, 2, 1]
+
+
+def test_windows_of_varying_length_give_spans() -> None:
+    # Every second to third frame: windows take 15 to 22 frames.
+    (video,) = {window.clip.video for window in planned(600)}
+    taken = [0]
+    while taken[-1] < 590:
+        taken.append(taken[-1] + 2 + (len(taken) * 7 % 10 == 0))
+    windows = [TrackWindow(Clip(video, tuple(taken[n : n + 8]))) for n in range(0, len(taken) - 8, 4)]
+    found = hold_out_spans(windows, 0.15, 0)
+    assert found.blocks is None
+    assert len(found.windows) >= 4
+
+
+@pytest.mark.parametrize("lengths", [(8,), (20, 8), (36,), (60,), (20, 20, 20)], ids=str)
 def test_where_too_little_would_be_left_blocks_are_held_out(lengths: tuple[int, ...]) -> None:
     windows = planned(*lengths)
     found = hold_out_spans(windows, 0.15, 3)

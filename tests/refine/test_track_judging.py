@@ -59,7 +59,7 @@ def sample(window: int, moving: bool = True) -> dict[str, Any]:
     relative[::2] = 20.0 * moving
     known = torch.ones(FRAMES, len(start), dtype=torch.bool)
     motion = {"flow": places[-1] - places[0], "relative": relative}
-    return {"frames": frames.byte(), "places": places, "known": known, **motion, "window": window}
+    return {"frames": frames.byte(), "places": places, "known": known, **motion, "unit": window}
 
 
 def judge(original: Knowing, **options: bool) -> TrackJudge:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import save_weights
+from refine_motion.refine import track_module
 from refine_motion.refine.track_losses import fullness
 from refine_motion.refine.track_module import TrackRefineModule
 
@@ -48,6 +49,18 @@ def test_a_batch_is_the_mean_of_its_samples(module: TrackRefineModule) -> None:
     both = {key: [*full[key], *sparse[key]] if key == "clip" else torch.cat((full[key], sparse[key])) for key in full}
     at_once, in_turn = gradient(module, both), gradient(module, full, sparse)
     assert (at_once - in_turn).norm() < 1e-4 * in_turn.norm()
+
+
+def test_points_seen_in_hardly_any_frame_teach_less(module: TrackRefineModule) -> None:
+    # Two of 80 places are half of 5 %: the mean over them counts half.
+    batch = batch_of(2, 1)
+    batch["valid"] = batch["visible"] = batch["valid"] & (torch.arange(8) == 0)[:, None]
+    whole = module.training_step(batch, 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(track_module, "fullness", lambda valid: torch.ones(len(valid)))
+        assert whole.item() == pytest.approx(module.training_step(batch, 0).item() / 2, rel=1e-5)
+    hidden = batch | {"visible": batch["visible"] & False}
+    assert module.training_step(hidden, 0) < whole
 
 
 def test_a_sample_with_hardly_a_label_weighs_less() -> None:

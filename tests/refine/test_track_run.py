@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,11 @@ from refine_motion.refine.run import RefineResult, refine_once
 from refine_motion.refine.selection import SelectionSettings
 from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.track_datamodule import TrackDataModule
+from refine_motion.refine.track_dataset import TrackSource
 from refine_motion.refine.track_module import TrackRefineModule
 from refine_motion.refine.trainer import RefineTrainer
+from refine_motion.video.index import VideoIndex
+from refine_motion.video.info import VideoInfo
 
 LOOSE: dict[str, LabelRule] = {"cycle": AllFrames(1000.0)}
 SETTINGS = TrackLabelSettings(iters=1, seeds=24, dense=8, ceiling=1000.0)
@@ -83,8 +87,8 @@ def test_both_stages_the_choice_and_no_second_time(
 ) -> None:
     result = refined(videos, weights, tmp_path)
     assert result.outcome.decision in (IMPROVED, KEPT)
-    # Of eight windows, the one in the middle of each video lies across the end of what is held out.
-    assert result.labels.count == 6
+    assert "Held out to judge by: blocks of the picture" in capsys.readouterr().out
+    assert result.labels.count == 8
     assert {"val/cycle_error", "val/label_epe", "val/teacher_cycle_error"} <= set(result.held_out)
     assert json.loads((tmp_path / "result.json").read_text())["outcome"]["decision"] == result.outcome.decision
     before, after = load_model(None, weights).state_dict(), load_model(None, result.files["student"]).state_dict()
@@ -103,21 +107,45 @@ def test_both_stages_the_choice_and_no_second_time(
     assert "finished already" in said.out + said.err
 
 
-def test_nothing_is_judged_on_frames_that_were_trained_on(videos: Path, weights: Path, tmp_path: Path) -> None:
-    result = refined(videos, weights, tmp_path, enabled=False)
-    data = data_of(videos, tmp_path)
+def test_nothing_is_judged_on_frames_that_were_trained_on(weights: Path, tmp_path: Path) -> None:
+    write_clip(tmp_path, 5, 84, (64, 96), pairs=0)
+    result = refined(tmp_path / "videos", weights, tmp_path, enabled=False, stride=8)
+    data = data_of(tmp_path / "videos", tmp_path, stride=8)
     data.setup("fit")
     data.store = result.store
-    parts = [data.train_dataloader().dataset.source, *(data.held_out_samples(part).source for part in PARTS)]  # type: ignore[attr-defined]
-    frames = [{(w.clip.video.path, time) for w in part.windows for time in w.clip.frames} for part in parts]
-    assert [len(part.windows) for part in parts] == [4, 1, 1]
+
+    def parts() -> list[TrackSource]:
+        training = data.train_dataloader().dataset.source  # type: ignore[attr-defined]
+        return [training, *(data.held_out_samples(part).source for part in PARTS)]
+
+    found = parts()
+    assert [len(part.windows) for part in found] == [6, 2, 3]
+    frames = [{time for window in part.windows for time in window.clip.frames} for part in found]
     assert not frames[0] & (frames[1] | frames[2])
     assert not frames[1] & frames[2]
-    # Where all of a half could not be labelled, the rest is parted anew: five windows, in blocks.
-    result.store.path(parts[2].windows[0].key).unlink()
-    left = data.train_dataloader().dataset.source  # type: ignore[attr-defined]
-    assert len(left.windows) == 5
-    assert left.region is not None
+    # The last two windows overlap, and say nothing independent of one another.
+    assert [sample["unit"] for sample in data.held_out_samples("decide")] == [0, 1, 1]
+    # Where most of a half could not be labelled, the rest is parted anew.
+    for window in found[2].windows:
+        result.store.path(window.key).unlink()
+    assert [len(part.windows) for part in parts()] == [4, 2, 2]
+
+
+def test_what_serves_nothing_is_not_labelled_unless_it_was_asked_for(tmp_path: Path) -> None:
+    times = tuple(frame / 10 for frame in range(400))
+    video = VideoInfo(Path("a.mp4"), "a", 400, 96, 72, 10.0, times, (0,), (), "decord", ())
+    (tmp_path / "points.csv").write_text("frame,x,y\n" + "".join(f"{frame},9,9\n" for frame in range(0, 400, 10)))
+    lost = []
+    for points in (None, str(tmp_path / "points.csv")):
+        data = TrackDataModule("a.mp4", holdout=0.2, backward=False, own_points=points)
+        planned = data.plan([video])
+        data._plan(VideoIndex([video], []))
+        used = data.hold_out(planned).used
+        assert len(used) < len(planned)
+        lost.append((len(planned) - len(data.windows), len(planned) - len(used)))
+        assert re.search(rf"\d+ windows, while \d+ are trained on; {lost[-1][1]} between", data.held_out())
+    assert lost[0][0] == lost[0][1]
+    assert lost[1][0] == 0
 
 
 def test_few_windows_hold_blocks_of_the_picture_out(videos: Path, weights: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def _read_table(path: Path) -> dict[str, list[_Row]]:
                     f"{path}: no column {', '.join(missing)}; needed are {', '.join(_NEEDED)} and, if known, visible"
                 )
             for cells in reader:
-                if None in cells:
+                if any(cells.get(None) or ()):
                     raise BenchmarkError(
                         f"{path}: line {reader.line_num} has more cells than columns; write decimals with a point"
                     )

@@ -89,7 +89,7 @@ class TapVid(TrackBenchmark):
         """
         self.skipped.clear()
         for path in self._files():
-            # All at once, so that what is wrong with the last is told before the first is scored.
+            # All of a file at once: what is wrong with its last is told before its first is scored.
             yield from [
                 tap_video(
                     name, entry, self.queries, SIZE, source=f"{path}: {name}", full_resolution=self.full_resolution
