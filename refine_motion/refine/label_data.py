@@ -37,16 +37,6 @@ class Window(Protocol[Key]):
         """The frames."""
         ...
 
-    def held_out(self) -> str:
-        """One line on what is held out."""
-        held = self._held
-        if held.blocks:
-            return "Held out to judge by: blocks of the picture, in all windows"
-        if not held.windows:
-            return "Held out to judge by: nothing"
-        line = f"Held out to judge by: {len(held.windows)} windows, while {len(held.training)} are trained on"
-        return f"{line}; {self._lost} between them serve neither" if self._lost else line
-
     def label_keys(self) -> list[Key]:
         """The names of the labels in a store."""
         ...

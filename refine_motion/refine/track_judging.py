@@ -59,8 +59,8 @@ class TrackJudge(Judge[Pips]):
 
     def moving_share(self, pixels: float) -> float:
         """See :class:`Judge`."""
-        known = [(window.places, window.masks[LABELS]) for window in self.windows]
-        steps = [mean_step(places, mask)[mask.any(dim=0)] for places, mask in known]
+        masks = [window.masks[LABELS] for window in self.windows]
+        steps = [mean_step(w.places, mask)[mask.any(dim=0)] for w, mask in zip(self.windows, masks, strict=True)]
         moving, known = sum(int((s > pixels).sum()) for s in steps), sum(s.numel() for s in steps)
         return moving / known if known else 1.0
 
