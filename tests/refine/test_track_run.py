@@ -109,10 +109,8 @@ def test_both_stages_the_choice_and_no_second_time(
 
 def test_nothing_is_judged_on_frames_that_were_trained_on(weights: Path, tmp_path: Path) -> None:
     write_clip(tmp_path, 5, 84, (64, 96), pairs=0)
-    result = refined(tmp_path / "videos", weights, tmp_path, enabled=False, stride=8)
     data = data_of(tmp_path / "videos", tmp_path, stride=8)
-    data.setup("fit")
-    data.store = result.store
+    store, _ = label_videos(quick_trainer(), module_of(weights).labelling(SETTINGS), data)
 
     def parts() -> list[TrackSource]:
         training = data.train_dataloader().dataset.source  # type: ignore[attr-defined]
@@ -127,7 +125,7 @@ def test_nothing_is_judged_on_frames_that_were_trained_on(weights: Path, tmp_pat
     assert [sample["unit"] for sample in data.held_out_samples("decide")] == [0, 1, 1]
     # Where most of a half could not be labelled, the rest is parted anew.
     for window in found[2].windows:
-        result.store.path(window.key).unlink()
+        store.path(window.key).unlink()
     assert [len(part.windows) for part in parts()] == [4, 2, 2]
 
 
