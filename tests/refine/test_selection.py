@@ -338,6 +338,15 @@ def test_of_equals_the_nearest_to_the_original_is_taken(
     assert chosen({"last": Knowing(-bias, -bias)}).candidate == candidate
 
 
+def test_one_that_gains_too_little_is_not_preferred_for_being_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel.FlowPanel, "tie", 0.05)
+    # Logarithms of what three quarters of the way and half of it gain: 1.31 and 1.27.
+    student = {"last": Knowing(-0.236, -0.236)}
+    for least, candidate in ((1.0, "50% of last"), (1.29, "75% of last"), (1.4, None)):
+        monkeypatch.setattr(panel.FlowPanel, "least_gain", least)
+        assert chosen(student).candidate == candidate
+
+
 def test_the_panel_says_by_what_candidates_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     # The uneven one is as bad as the original where something moves: it gains more than the even one, but less surely.
     trained = {"uneven": Knowing(0.08, 0.4), "even": Knowing(0.115, 0.115)}
