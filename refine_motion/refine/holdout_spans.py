@@ -52,8 +52,10 @@ def hold_out_spans(windows: Sequence[TrackWindow], share: float, seed: int) -> H
     pieces = _pieces(windows)
     count = max(_LEAST_SPANS, round(share * sum(piece.size for piece in pieces)))
     while len(windows) >= LEAST_WINDOWS and count >= _LEAST_SPANS:
-        found = _parted(windows, _held(pieces, count))
-        if 2 * len(found.training) >= len(windows) and all(found.halves):
+        held = _held(pieces, count)
+        found = _parted(windows, held)
+        # Not all that were asked for may have found room.
+        if 2 * len(found.training) >= len(windows) and sum(map(len, held.values())) >= _LEAST_SPANS:
             return found
         # By a tenth, and at last to the least.
         count = max(_LEAST_SPANS, count * 9 // 10) if count > _LEAST_SPANS else 0

@@ -144,6 +144,7 @@ def test_no_frame_is_shared(
         return
     assert len(windows) >= LEAST_WINDOWS
     assert 2 * len(found.training) >= len(windows)
+    assert len(set(moments(found.windows))) >= 4
     parts = [frames(found.training), *(frames(found.part(part)) for part in PARTS)]
     assert all(parts)
     for number, part in enumerate(parts):
