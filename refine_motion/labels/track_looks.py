@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from refine_motion.labels.remembered_flow import RememberedFlow
+from refine_motion.labels.track_views import TrackView
 from refine_motion.labels.views import View
 from refine_motion.models.linked_flow import LinkedFlow
 from refine_motion.models.pips_chain import ChainedModel
@@ -40,6 +41,12 @@ class Ways:
     def cycle(self) -> Tensor:
         """``(S, N)`` distance between the ways in pixels, zero from where the way back began."""
         return (self.places - self.back).norm(dim=-1)
+
+    def reversed(self) -> Ways:
+        """The way back as the way there, and the other as the way back."""
+        # The point was asked for where it was asked for.
+        places, back = torch.cat((self.places[:1], self.back[1:])), torch.cat((self.back[:1], self.places[1:]))
+        return Ways(places, self.seen_back, back, self.seen, self.ends)
 
 
 class TrackLook(ABC):
@@ -111,17 +118,23 @@ class WindowLook(TrackLook):
     Args:
         model: in eval mode; its windows are as long as the frames are many.
         frames: see :class:`TrackLook`.
-        view: see :class:`TrackLook`.
-        iters: iterations of the model.
+        view: how they are shown and gone through.
     """
 
-    def __init__(self, model: ChainedModel, frames: Tensor, view: View, iters: int):
-        super().__init__(frames, view)
-        self.model, self.iters = model, iters
+    def __init__(self, model: ChainedModel, frames: Tensor, view: TrackView):
+        super().__init__(frames, view.view)
+        self.model, self.iters, self.reversed = model, view.iters, view.reversed
+        # Frames from the first of a sub-window to its last.
+        self.reach = len(frames) - 1 if view.frames is None else view.frames - 1
         self.device = next(model.parameters()).device
         with torch.no_grad():
             self.maps = torch.cat([model.encode(frame[None].to(self.device)) for frame in self.frames])[None]
             self.pyramid = model.pyramid(self.maps)
+
+    def ways(self, xy: Tensor, follow_hidden: bool) -> Ways:
+        """See :meth:`TrackLook.ways`."""
+        found = super().ways(xy, follow_hidden)
+        return found.reversed() if self.reversed else found
 
     def _there(self, xy: Tensor) -> tuple[Tensor, Tensor]:
         order = torch.arange(self.maps.shape[1])
@@ -140,13 +153,26 @@ class WindowLook(TrackLook):
         return back, seen
 
     def _predict(self, xy: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
-        maps, pyramid = self.maps[:, order], self.pyramid[order.to(self.device)]
-        places, seen = [], []
-        for part in xy.split(self.model.chunk):
-            found = self.model.predict(maps, part[None].to(self.device), self.iters, pyramid=pyramid)
-            places.append(found.coords[-1][0].float().cpu())
-            seen.append(found.visibility[0].float().sigmoid().cpu() > _VISIBLE)
+        parts = [self._lead(part, order) for part in xy.split(self.model.chunk)]
+        places, seen = zip(*parts, strict=True)
         return torch.cat(places, dim=1), torch.cat(seen, dim=1)
+
+    def _lead(self, xy: Tensor, order: Tensor) -> tuple[Tensor, Tensor]:
+        """Through the frames of an order, with the features that the points have in its first one."""
+        places, seen, features = list[Tensor](), list[Tensor](), None
+        last = len(order) - 1
+        for first in range(0, last, self.reach):
+            end = min(first + self.reach, last)
+            # The last frame is repeated where a sub-window is shorter than a window.
+            frames = order[torch.arange(first, first + last + 1).clamp(max=end)]
+            start = (places[-1][-1] if places else xy)[None].to(self.device)
+            pyramid = self.pyramid[frames.to(self.device)]
+            found = self.model.predict(self.maps[:, frames], start, self.iters, features, pyramid=pyramid)
+            features = found.features
+            new = slice(1 if first else 0, end - first + 1)
+            places.append(found.coords[-1][0, new].float().cpu())
+            seen.append(found.visibility[0, new].float().sigmoid().cpu() > _VISIBLE)
+        return torch.cat(places), torch.cat(seen)
 
 
 class TrackerLook(TrackLook):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from refine_motion.labels.track_consensus import agree
 from refine_motion.labels.track_looks import TrackerLook, TrackLook, WindowLook
 from refine_motion.labels.track_rules import PAPER_PIXELS, PAPER_SIZE, pixels_at
 from refine_motion.labels.track_store import TrackStore
-from refine_motion.labels.views import View, parse_view
+from refine_motion.labels.track_views import TrackView, parse_track_view
+from refine_motion.labels.views import View
 from refine_motion.models.pips_chain import ChainedModel
 from refine_motion.models.track_base import TrackModel, check_queries
 from refine_motion.motion.cycle import gradient_strength
@@ -47,10 +47,10 @@ class TrackLabelSettings:
             most of the picture.
         dense_side: side of these squares in pixels of frames of 256x448; the paper's code has 40.
         ceiling: what is stored at all: so many times the paper's threshold of 3 px at 256x448. Rules can only tighten.
-        views: how the teacher sees the frames: a view of :func:`refine_motion.labels.views.parse_view`, with ``12
-            iters`` after it where the model shall iterate longer; ``linked`` for the second teacher; or ``every
-            frame`` for the teacher on all frames between those of a window too, in smaller steps. Of several, each
-            place is the one on which most agree, see :mod:`refine_motion.labels.track_consensus`.
+        views: how the teacher sees the frames, see :func:`refine_motion.labels.track_views.parse_track_view`;
+            ``linked`` for the second teacher; or ``every frame`` for the teacher on all frames between those of a
+            window too, in smaller steps. Of several, each place is the one on which most agree, see
+            :mod:`refine_motion.labels.track_consensus`.
         size: ``(H, W)`` that frames are brought to first, for stage 2 as well; None leaves them as they are. In the
             paper, PIPs labels at 768x1280 or 256x448.
         follow_hidden: take every frame for seen and begin all ways back in the last one, as published.
@@ -80,7 +80,7 @@ class TrackLabelSettings:
                 f"{self.iters}, {self.seeds}, {self.dense_side}, {self.dense} and {self.ceiling}"
             )
         # Also of different words for the same.
-        if not self.views or len({parse_track_view(v, self.iters) or v for v in self.views}) < len(self.views):
+        if not self.views or len({_parsed(v, self.iters) or v for v in self.views}) < len(self.views):
             raise ConfigError(f"label.views must be one or more different views, got {list(self.views)}")
         if not self.queries or not set(self.queries) <= set(KINDS):
             raise ConfigError(f"label.queries must be some of {', '.join(KINDS)}, got {list(self.queries)}")
@@ -90,24 +90,9 @@ class TrackLabelSettings:
             raise ConfigError(f"label.threads_per_process must be at least 1, got {self.threads_per_process}")
 
 
-def parse_track_view(text: str, iters: int) -> tuple[View, int] | None:
-    """View and iterations of a text; None of ``linked`` and ``every frame``.
-
-    Args:
-        text: see :class:`TrackLabelSettings`.
-        iters: where the text names none.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    if text in (LINKED, EVERY):
-        return None
-    found = re.fullmatch(r"(.*?)(?: (\d+) iters)?", text, re.DOTALL)
-    assert found is not None  # It fits everything.
-    count = int(found[2] or iters)
-    if count < 1:
-        raise ConfigError(f"no view {text!r}: a model iterates at least once")
-    return parse_view(found[1]), count
+def _parsed(text: str, iters: int) -> TrackView | None:
+    """The view of a text; None of ``linked`` and ``every frame``."""
+    return None if text in (LINKED, EVERY) else parse_track_view(text, iters)
 
 
 class TrackTeacher:
@@ -119,12 +104,19 @@ class TrackTeacher:
         linked: the second teacher, for the view ``linked``.
 
     Raises:
-        ConfigError: ``linked`` is among the views, and there is no second teacher; or frames would be too small.
+        ConfigError: ``linked`` is among the views, and there is no second teacher; sub-windows are no shorter than
+            the model's windows; or frames would be too small.
     """
 
     def __init__(self, model: ChainedModel, settings: TrackLabelSettings, linked: TrackModel | None = None):
         if LINKED in settings.views and linked is None:
             raise ConfigError("label.views has `linked`: give the weights of a flow model as model.linked")
+        for text in settings.views:
+            view = _parsed(text, settings.iters)
+            if view is not None and view.frames is not None and view.frames >= model.min_frames:
+                raise ConfigError(
+                    f"label.views has `{text}`, but the windows of {model.name} have only {model.min_frames} frames"
+                )
         self.model = model.eval().requires_grad_(False)
         self.linked = linked.eval().requires_grad_(False) if linked is not None and LINKED in settings.views else None
         self.settings = settings
@@ -160,11 +152,11 @@ class TrackTeacher:
         """That the models can take in every view, once frames have been brought to their size."""
         sides = []
         for text in self.settings.views:
-            view = parse_track_view(text, 1)
+            view = _parsed(text, 1)
             if view is None:
                 sides.append(self._tracker(text).min_side)
             else:
-                sides.append(math.ceil(self.model.min_side / min(1.0, view[0].scale)))
+                sides.append(math.ceil(self.model.min_side / min(1.0, view.view.scale)))
         return max(sides)
 
     def take_threads(self) -> None:
@@ -221,9 +213,9 @@ class TrackTeacher:
         return self.linked
 
     def _look(self, frames: Tensor, times: Tensor, text: str) -> TrackLook:
-        view = parse_track_view(text, self.settings.iters)
+        view = _parsed(text, self.settings.iters)
         if view is not None:
-            return WindowLook(self.model, frames[times], *view)
+            return WindowLook(self.model, frames[times], view)
         tracker = self._tracker(text)
         if text == EVERY:
             return TrackerLook(tracker, frames, View(), times)

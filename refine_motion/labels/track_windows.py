@@ -117,7 +117,8 @@ def windows_of_points(video: VideoInfo, queries: Tensor, length: int, frame_step
                 f"{video.path}: a point in frame {frame} is not in the video ({video.frames} frames of "
                 f"{video.width}x{video.height})"
             )
-        asked = tuple((x, y) for x, y in places.tolist())
+        # A point that is named twice is one.
+        asked = tuple(dict.fromkeys((x, y) for x, y in places.tolist()))
         for step in frame_steps:
             reach = step * (length - 1)
             if frame + reach < shot[1]:

@@ -36,8 +36,12 @@ DOMAINS = ("source", "particles", "tissue", "fog")
 TEACHERS: Mapping[str, tuple[str, ...]] = {
     "PIPs": ("1x",),
     "PIPs at 1.5x": ("1.5x",),
+    "PIPs at 1.5x, back in time": ("1.5x reversed",),
+    "PIPs at 1.5x, by 4 frames": ("1.5x 4 frames",),
     "linked flow": ("linked",),
-    "where these agree": ("1.5x", "1.5x flip", "linked"),
+    "where 1.5x, 1.5x flip and linked flow agree": ("1.5x", "1.5x flip", "linked"),
+    "and 1.5x back in time": ("1.5x", "1.5x flip", "linked", "1.5x reversed"),
+    "and 1.5x by 4 frames": ("1.5x", "1.5x flip", "linked", "1.5x 4 frames"),
 }
 RULES: Mapping[str, list[LabelRule]] = {
     "none": [],

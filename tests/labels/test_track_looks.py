@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from refine_motion.labels.track_looks import TrackerLook, TrackLook, WindowLook
+from refine_motion.labels.track_views import TrackView, parse_track_view
 from refine_motion.labels.views import View, parse_view
 from refine_motion.models.pips import SMALL, Pips
 from tests.labels.made_tracks import Move, ToldTracks, ToldWindows, always, ramps
@@ -16,7 +17,7 @@ Look = Callable[..., TrackLook]
 
 
 def window(move: Move, view: str, *more: object) -> TrackLook:
-    return WindowLook(ToldWindows(move, *more), ramps(), parse_view(view), 3)
+    return WindowLook(ToldWindows(move, *more), ramps(), parse_track_view(view, 3))
 
 
 def tracker(move: Move, view: str, *more: object) -> TrackLook:
@@ -34,8 +35,14 @@ def truth(move: Move, points: Tensor) -> Tensor:
     return torch.stack([move(points, time) for time in range(8)])
 
 
-@pytest.mark.parametrize("kind", [window, tracker])
-@pytest.mark.parametrize("view", ["1x", "2x", "0.5x", "1x flip", "2x flip", "0.5x flip", "1.3x"])
+VIEWS = ["1x", "2x", "0.5x", "1x flip", "2x flip", "0.5x flip", "1.3x"]
+OF_WINDOWS = ["1x reversed", "1x 4 frames", "1x 2 frames", "1x 7 frames", "2x flip reversed 3 frames"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "view"),
+    [*((kind, view) for kind in (window, tracker) for view in VIEWS), *((window, view) for view in OF_WINDOWS)],
+)
 def test_places_come_back_exact_in_every_view_and_the_ways_agree(kind: Look, view: str) -> None:
     # Where 1.3 of 64 and 96 are rounded, the true ratios count.
     points = POINTS[:2] if kind is tracker else POINTS
@@ -67,8 +74,10 @@ def hidden_at_the_end(places: Tensor, time: int) -> Tensor:
     return (places[:, 0] >= 48) | (time < 5)
 
 
-@pytest.mark.parametrize("view", ["1x", "1x flip"])
-@pytest.mark.parametrize("kind", [window, tracker])
+@pytest.mark.parametrize(
+    ("kind", "view"),
+    [*((kind, view) for kind in (window, tracker) for view in ("1x", "1x flip")), *((window, v) for v in OF_WINDOWS)],
+)
 def test_the_way_back_begins_where_a_point_was_last_seen(kind: Look, view: str) -> None:
     asked = torch.tensor([[20.0, 30.0], [60.0, 30.0]])
     ways = kind(lost_at_the_end, view, hidden_at_the_end).ways(asked, follow_hidden=False)
@@ -96,6 +105,36 @@ def test_each_way_back_is_asked_for_in_its_own_frame() -> None:
         torch.testing.assert_close(asked, wanted, atol=1e-4, rtol=0)
     assert (ways.places - truth(curve, points))[:, 3].abs().max() < 1e-3
     assert ways.cycle.max() < 1e-3
+
+
+def test_a_sub_window_begins_where_the_one_before_ended() -> None:
+    look = window(curve, "1x 4 frames")
+    points = POINTS[:2]
+    wanted = truth(curve, points)
+    ways = look.ways(points, False)
+    assert (ways.places - wanted).abs().max() < 1e-3
+    # Frames 0 to 3, 3 to 6, 6 and 7; and back from 7: 7 to 4, 4 to 1, 1 and 0.
+    for asked, time in zip(look.model.asked, [0, 3, 6, 7, 4, 1], strict=True):
+        torch.testing.assert_close(asked, wanted[time], atol=1e-3, rtol=0)
+
+
+def test_reversed_is_where_the_way_back_leads_and_errs_as_much() -> None:
+    def strayed(places: Tensor, time: int) -> Tensor:
+        return torch.tensor([0.0, 0.5 * (7 - time)])
+
+    def seen_back(places: Tensor, time: int) -> Tensor:
+        return always(places, time) & (time != 2)
+
+    plain = window(curve, "1x", always, strayed, seen_back).ways(POINTS[:2], False)
+    turned = window(curve, "1x reversed", always, strayed, seen_back).ways(POINTS[:2], False)
+    assert torch.equal(turned.places[0], POINTS[:2])
+    assert torch.equal(turned.places[1:], plain.back[1:])
+    off = (turned.places - truth(curve, POINTS[:2]))[1:]
+    torch.testing.assert_close(off, torch.tensor([0.0, 0.5]) * torch.arange(6.0, -1, -1).view(-1, 1, 1).expand(7, 2, 1))
+    assert torch.equal(turned.cycle, plain.cycle)
+    assert (~turned.seen).nonzero()[:, 0].unique().tolist() == [2]
+    assert turned.seen_back.all()
+    assert torch.equal(turned.ends, plain.ends)
 
 
 @pytest.mark.parametrize("kind", [window, tracker])
@@ -201,7 +240,7 @@ def test_a_real_model_as_it_is_equals_its_predictions_made_by_hand(small: Pips) 
         maps = small.encode(frames)[None]
         there = small.predict(maps, points[None], 2)
         back = small.predict(maps.flip(1), there.coords[-1][:, -1], 2)
-    look = WindowLook(small, frames, View(), 2)
+    look = WindowLook(small, frames, TrackView(View(), 2))
     ways = look.ways(points, follow_hidden=True)
     assert (there.coords[-1][0, 1:] - points).norm(dim=-1).mean() > 0.1
     torch.testing.assert_close(ways.places, there.coords[-1][0], atol=1e-3, rtol=0)
@@ -222,7 +261,7 @@ def test_a_real_model_as_it_is_equals_its_predictions_made_by_hand(small: Pips) 
 def test_a_real_model_sees_the_view(small: Pips) -> None:
     frames = torch.randint(0, 256, (8, 3, 48, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     points = torch.tensor([[10.0, 12.0], [50.0, 30.0]])
-    ways = WindowLook(small, frames, View(1.5, flip=True), 1).ways(points, True)
+    ways = WindowLook(small, frames, TrackView(View(1.5, flip=True), 1)).ways(points, True)
     shown = View(1.5, flip=True).show(frames)
     asked = (points + 0.5) * 1.5 - 0.5
     asked[:, 0] = 95 - asked[:, 0]
@@ -230,3 +269,17 @@ def test_a_real_model_sees_the_view(small: Pips) -> None:
         found = small.predict(small.encode(shown)[None], asked[None], 1).coords[-1][0]
     found[..., 0] = 95 - found[..., 0]
     torch.testing.assert_close(ways.places, (found + 0.5) / 1.5 - 0.5, atol=1e-3, rtol=0)
+
+
+def test_a_real_model_in_sub_windows_keeps_the_features_of_the_first(small: Pips) -> None:
+    frames = torch.randint(0, 256, (8, 3, 48, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    points = torch.tensor([[10.0, 12.0], [50.0, 30.0]])
+    ways = WindowLook(small, frames, parse_track_view("1x 5 frames", 2)).ways(points, True)
+    with torch.no_grad():
+        maps = small.encode(frames)[None]
+        first = small.predict(maps[:, [0, 1, 2, 3, 4, 4, 4, 4]], points[None], 2)
+        second = small.predict(maps[:, [4, 5, 6, 7, 7, 7, 7, 7]], first.coords[-1][:, 4], 2, first.features)
+        own = small.predict(maps[:, [4, 5, 6, 7, 7, 7, 7, 7]], first.coords[-1][:, 4], 2)
+    found = torch.cat((first.coords[-1][0, :5], second.coords[-1][0, 1:4]))
+    torch.testing.assert_close(ways.places[1:], found[1:], atol=1e-3, rtol=0)
+    assert (second.coords[-1] - own.coords[-1]).abs().max() > 1e-2

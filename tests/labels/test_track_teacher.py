@@ -10,8 +10,7 @@ from refine_motion.errors import ConfigError
 from refine_motion.labels.queries import seed_queries
 from refine_motion.labels.track_codec import encode
 from refine_motion.labels.track_rules import PAPER_SIZE, pixels_at
-from refine_motion.labels.track_teacher import TrackLabelSettings, TrackTeacher, parse_track_view
-from refine_motion.labels.views import View
+from refine_motion.labels.track_teacher import TrackLabelSettings, TrackTeacher
 from refine_motion.models.pips import SMALL, Pips
 from tests.labels.made_tracks import ToldTracks, ToldWindows, always, ramps, straight
 
@@ -239,6 +238,14 @@ def test_the_linked_model_must_be_there_and_only_where_it_is_asked_for() -> None
     assert alone.min_side == 16
 
 
+def test_sub_windows_are_shorter_than_windows() -> None:
+    TrackTeacher(ToldWindows(right), settings(views=("1x 7 frames",)))
+    with pytest.raises(
+        ConfigError, match=r"^label\.views has `1x 8 frames`, but the windows of told have only 8 frames$"
+    ):
+        TrackTeacher(ToldWindows(right), settings(views=("1x 8 frames",)))
+
+
 def test_places_of_a_user_must_lie_in_the_frame() -> None:
     teacher = TrackTeacher(ToldWindows(right), settings())
     with pytest.raises(ConfigError, match="point 1 at frame 0, x 96, y 3 lies outside"):
@@ -342,13 +349,6 @@ def test_threads_are_taken_where_they_are_set() -> None:
         torch.set_num_threads(before)
 
 
-def test_views() -> None:
-    assert parse_track_view("2x flip", 6) == (View(2.0, True), 6)
-    assert parse_track_view("1.5x 12 iters", 6) == (View(1.5), 12)
-    assert parse_track_view("1x flip 3 iters", 6) == (View(1.0, True), 3)
-    assert parse_track_view("linked", 6) is None
-
-
 def test_a_view_may_iterate_longer() -> None:
     asked: list[int] = []
 
@@ -375,6 +375,9 @@ def test_a_view_may_iterate_longer() -> None:
         ({"views": ("1x", "1x 6 iters")}, "different views"),
         ({"views": ("4x",)}, "view"),
         ({"views": ("1x 0 iters",)}, "at least once"),
+        ({"views": ("1x 1 frames",)}, "at least 2"),
+        ({"views": ("linked reversed",)}, "view"),
+        ({"views": ("1x reversed", "1x reversed 6 iters")}, "different views"),
         ({"views": ("1x -3 iters",)}, "view"),
         ({"views": ("1x\n",)}, "view"),
         ({"views": ("linked 3 iters",)}, "view"),

@@ -122,6 +122,8 @@ def test_windows_around_points_of_the_users_own() -> None:
     other = windows_of_points(info, asked[:1], 8, (1,))[0]
     assert other.key.frames == found[0].key.frames
     assert other.key.digest != found[0].key.digest
+    # A point that is named twice is one.
+    assert windows_of_points(info, asked[[0, 0, 1, 2, 1]], 8, (1,)) == found
 
 
 @pytest.mark.parametrize("point", [[31.0, 5.0, 5.0], [3.0, -1.0, 5.0], [3.0, 5.0, 4000.0]])
