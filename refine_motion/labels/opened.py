@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,19 @@ def evenly(items: Sequence[Item], most: int) -> list[Item]:
     """At most ``most`` of the items (at least 1), from the middles of equal stretches."""
     count = min(most, len(items))
     return [items[(2 * number + 1) * len(items) // (2 * count)] for number in range(count)]
+
+
+def scattered(items: Sequence[Item], most: int) -> list[Item]:
+    """At most ``most`` of the items (at least 1), one from anywhere in each of equal stretches; always the same.
+
+    Of items that take turns, such as windows forward and back in time, :func:`evenly` may take those of one kind alone.
+    """
+    count, source = min(most, len(items)), random.Random(0)
+    numbers: list[int] = []
+    for stretch in range(count):
+        number = int((stretch + source.random()) * len(items) / count)
+        numbers.append(max(number, numbers[-1] + 1) if numbers else number)
+    return [items[number] for number in numbers]
 
 
 def note_videos(root: str | Path, index: str | Path, videos: Iterable[VideoInfo]) -> Path:

@@ -195,15 +195,19 @@ class TrackerLook(TrackLook):
         self.model = model
 
     def _there(self, xy: Tensor) -> tuple[Tensor, Tensor]:
-        found = self.model.track(self.frames, torch.cat((torch.zeros(len(xy), 1), xy), dim=1), confidence=False)
+        asked = torch.cat((torch.zeros(len(xy), 1), self._inside(xy)), dim=1)
+        found = self.model.track(self.frames, asked, confidence=False)
         return found.xy[self.times], found.visible[self.times]
 
     def _back(self, places: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
         last = len(self.frames) - 1
-        start = places[ends, torch.arange(len(ends))]
-        inside = torch.tensor([self.shown_size[1] - 1, self.shown_size[0] - 1])
-        # A place outside cannot be asked for; led back from the border, it does not come back.
-        asked = torch.minimum(start.nan_to_num().clamp(min=0), inside)
+        # Led back from the border, a place outside does not come back.
+        asked = self._inside(places[ends, torch.arange(len(ends))])
         asked_in = (last - self.times[ends])[:, None].float()
         found = self.model.track(self.frames.flip(0), torch.cat((asked_in, asked), dim=1), confidence=False)
         return found.xy.flip(0)[self.times], found.visible.flip(0)[self.times]
+
+    def _inside(self, xy: Tensor) -> Tensor:
+        """The nearest places that can be asked for: between the centres of the outermost pixels."""
+        last = torch.tensor([self.shown_size[1] - 1, self.shown_size[0] - 1])
+        return torch.minimum(xy.nan_to_num().clamp(min=0), last)

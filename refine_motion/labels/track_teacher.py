@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -208,7 +209,9 @@ class TrackTeacher:
     def _tracker(self, text: str) -> TrackModel:
         """What tracks through frames as through a video, under one of the words."""
         if text == EVERY:
-            return self.model
+            model = copy.copy(self.model)
+            model.iters = self.settings.iters
+            return model
         assert self.linked is not None  # The settings were checked.
         return self.linked
 

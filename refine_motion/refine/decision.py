@@ -139,7 +139,10 @@ def decide(trials: Iterable[Trial], least: float = LEAST_GAIN) -> Decision:
 def _against(trial: Trial, least: float) -> tuple[str | None, bool]:
     """Why a candidate is not taken, and whether that holds of what lies between it and the original as well."""
     if trial.gain is None or trial.census is None or not math.isfinite(trial.gain.value):
-        return "what is held out holds too little that can be compared: more videos, or looser data.filters", True
+        return (
+            "what is held out holds too little that can be compared: more videos or points, or looser data.filters",
+            True,
+        )
     smaller = min(trial.gain.value, trial.chosen)
     better = smaller >= least
     if better and trial.census.high < 0:

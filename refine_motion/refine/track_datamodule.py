@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any
 
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from refine_motion.errors import ConfigError
-from refine_motion.labels.opened import evenly
+from refine_motion.labels.opened import scattered
 from refine_motion.labels.points_file import read_points
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.track_codec import TrackLabel
@@ -43,10 +45,11 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         backward: use every window a second time, back in time.
         own_points: CSV file with ``frame,x,y`` of points to label, of the only video; None chooses them. Windows begin
             at these frames, forward and back in time.
-        max_windows: at most so many windows, spread evenly over the videos, before any are held out.
+        max_windows: at most so many windows, spread over the videos, before any are held out; of points of your own,
+            all are used.
         holdout: share of the time kept to judge by, less where that would leave less than half of the windows to train
             on; windows across the ends of what is held out serve nothing and are not labelled. Of short videos it is
-            the tracks that begin in some blocks of the picture.
+            the tracks in some blocks of the picture, as long as they stay there.
         filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
             reach its numbers; None takes the paper's.
         points: tracks of a training sample, drawn anew in every epoch.
@@ -97,6 +100,10 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
             raise ConfigError(f"data.made_share must be in [0, 1), got {made_share}")
         if not frame_steps or min(frame_steps) < 1:
             raise ConfigError(f"data: frame_steps must be positive, got {list(frame_steps)}")
+        if own_points is not None and seconds_per_step is not None:
+            raise ConfigError(
+                "data: own_points are in frames of the video as it is; use frame_steps in place of seconds_per_step"
+            )
         self.frames, self.frame_steps, self.seconds_per_step = frames, list(frame_steps), seconds_per_step
         self.own_points = None if own_points is None else read_points(own_points).queries
         self.asked_for = self.own_points is not None
@@ -112,14 +119,27 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         if self.own_points is not None:
             if len(videos) != 1:
                 raise ConfigError(f"data.own_points are of one video, but data.videos has {len(videos)}")
-            return windows_of_points(videos[0], self.own_points, self.frames, self.frame_steps)
+            windows = windows_of_points(videos[0], self.own_points, self.frames, self.frame_steps)
+            begun = {window.key.frames[0] for window in windows}
+            lost = sorted({int(frame) for frame in self.own_points[:, 0]} - begun)
+            if lost:
+                rank_zero_info(
+                    f"{videos[0].path}: points in frame {', '.join(map(str, lost))} are left out: no {self.frames} "
+                    "frames of their shot lie before or after them"
+                )
+            return windows
         return plan_track_windows(
             videos, self.frames, self.frame_steps, self.stride, self.backward, self.seconds_per_step
         )
 
     def thin_out(self, windows: list[TrackWindow]) -> list[TrackWindow]:
         """See :class:`LabelDataModule`."""
-        return windows if self.max_windows is None else evenly(windows, self.max_windows)
+        if self.max_windows is None or self.asked_for:
+            return windows
+        # Both ways through a clip are kept, or neither.
+        clips = [list(ways) for _, ways in groupby(windows, lambda window: window.clip)]
+        chosen = scattered(clips, max(1, self.max_windows // max(map(len, clips), default=1)))
+        return [window for ways in chosen for window in ways][: self.max_windows]
 
     def too_short(self, video: VideoInfo) -> str:
         """See :class:`LabelDataModule`."""
@@ -137,6 +157,19 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
     def hold_out(self, windows: list[TrackWindow]) -> HeldOut[TrackWindow]:
         """See :func:`refine_motion.refine.holdout_spans.hold_out_spans`."""
         return hold_out_spans(windows, self.holdout, self.seed)
+
+    def held_out(self) -> str:
+        """See :class:`LabelDataModule`; of points of the user's own, how many."""
+        line, blocks = super().held_out(), self._held.blocks
+        if self.own_points is None or blocks is None or self.index is None:
+            return line
+        (video,) = self.index.videos
+        x, y = self.own_points[:, 1:].round().long().unbind(dim=1)
+        choose, decide = (int(blocks.judged((video.height, video.width), (part,))[y, x].sum()) for part in PARTS)
+        line += f": {choose} of your points to choose weights by, {decide} to decide by"
+        if min(choose, decide) < 2:
+            line += ", too few to tell what is better: name more points, or the original weights will be kept"
+        return line
 
     def settings(self) -> list[Any]:
         """See :class:`LabelDataModule`."""
@@ -182,7 +215,7 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
 
         Args:
             part: which half: every other span of time, or every other block of every frame.
-            limit: at most so many windows, evenly spread.
+            limit: at most so many windows, here and there.
 
         Raises:
             LabelError: there are no labels.
@@ -191,7 +224,7 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         return HeldOutTracks(self._source(split.part(part), part), limit)
 
     def share_faster_than(self, pixels: float) -> float:
-        """Share of the tracks to learn from whose mean step is longer than this, over some evenly spread windows.
+        """Share of the tracks to learn from whose mean step is longer than this, over some windows here and there.
 
         Args:
             pixels: a length.
@@ -204,14 +237,14 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         """
         split, labels = self._split()
         fast = known = 0
-        for window in evenly(split.training, _LOOKED_AT):
+        for window in scattered(split.training, _LOOKED_AT):
             label, weight = labels.read(window.key)
             speed = label.evidence.speed[weight > 0]
             fast, known = fast + int((speed > pixels).sum()), known + speed.numel()
         return fast / known if known else 1.0
 
     def _source(self, windows: Sequence[TrackWindow], use: str) -> TrackSource:
-        """Samples of some windows; where blocks are held out, tracks count by where they begin."""
+        """Samples of some windows; where blocks are held out, tracks count by where they are."""
         split, labels = self._split()
         region: Callable[[tuple[int, int]], Tensor] | None = None
         if split.blocks is not None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from refine_motion.labels.opened import evenly
+from refine_motion.labels.opened import scattered
 from refine_motion.labels.track_codec import TrackLabel
 from refine_motion.labels.track_store import ClipKey
 from refine_motion.labels.track_windows import TrackWindow
@@ -34,7 +34,8 @@ class TrackSource:
         labels: these and their weights.
         points: tracks of a sample.
         seed: run seed.
-        region: of a frame size ``(H, W)``, where tracks that begin there count, ``(H, W)`` bool; None is everywhere.
+        region: of a frame size ``(H, W)``, where tracks that begin there count as long as they stay there, ``(H, W)``
+            bool; None is everywhere.
     """
 
     windows: Sequence[TrackWindow]
@@ -54,8 +55,8 @@ class TrackSource:
         label, weight = self.labels.read(window.key, sample_seed(self.seed, 0, window.key))
         frames = resize_frames(read_frames(window.clip.video, window.clip.frames), label.size)
         if self.region is not None:
-            x, y = label.xy.round().long().unbind(dim=1)
-            weight = weight * self.region(label.size)[y, x]
+            label = while_inside(label, self.region(label.size))
+            weight = weight * (label.known.sum(dim=0) > 1)
         return frames.flip(0) if window.backward else frames, label, weight
 
     def picture(self, number: int) -> Tensor:
@@ -116,12 +117,12 @@ class HeldOutTracks(Dataset[dict[str, Any]]):
 
     Args:
         source: what they are taken from.
-        limit: at most so many, evenly spread; None takes all.
+        limit: at most so many, spread over all; None takes all.
     """
 
     def __init__(self, source: TrackSource, limit: int | None = None):
         self.source = source
-        self.numbers = evenly(range(len(source.windows)), limit or len(source.windows))
+        self.numbers = scattered(range(len(source.windows)), limit or len(source.windows))
         self.units = moments(source.windows)
 
     def __len__(self) -> int:
@@ -145,6 +146,22 @@ class HeldOutTracks(Dataset[dict[str, Any]]):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All of them in order."""
         return (self[number] for number in range(len(self)))
+
+
+def while_inside(label: TrackLabel, region: Tensor) -> TrackLabel:
+    """Tracks that are known only as long as they stay in a region, and nowhere where they begin outside of it.
+
+    Windows overlap, and go back in time too: a point that leaves one region for another is tracked from there as well,
+    so that what is learnt and what is judged are apart only where each ends at its border.
+
+    Args:
+        label: tracks; what weighs, and the dominant motion, stay as they are.
+        region: ``(H, W)`` bool, of the label's size.
+    """
+    height, width = label.size
+    x, y = label.places.round().long().unbind(dim=-1)
+    left = label.known & ~region[y.clamp(0, height - 1), x.clamp(0, width - 1)]
+    return replace(label, seen_back=label.seen_back & (left.cumsum(dim=0) == 0), motion=label.dominant)
 
 
 def _tensors(label: TrackLabel, points: int) -> dict[str, Tensor]:

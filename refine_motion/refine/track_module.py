@@ -17,7 +17,7 @@ from refine_motion.refine.clip_augment import ClipAugmentation, ClipAugmenter
 from refine_motion.refine.panel import TrackPanel
 from refine_motion.refine.student import StudentModule
 from refine_motion.refine.track_datamodule import TrackDataModule
-from refine_motion.refine.track_losses import fullness, score_map_loss, track_sequence_loss
+from refine_motion.refine.track_losses import fullness, score_map_loss, track_sequence_loss, visibility_loss
 from refine_motion.refine.track_ways import both_ways
 
 
@@ -25,7 +25,8 @@ class TrackRefineModule(StudentModule[Pips]):
     """A frozen PIPs and the student that starts from the same weights.
 
     The loss is that of the published code, places in every iteration and score maps before each; labels stay what they
-    are, where that code cuts them to whole pixels. Visibility is not taught: what a teacher cannot see is not evidence.
+    are, where that code cuts them to whole pixels. Visibility is not taught by a teacher: what it cannot see is not
+    evidence.
 
     Args:
         network: registered model name; None recognises it from the weights.
@@ -38,11 +39,12 @@ class TrackRefineModule(StudentModule[Pips]):
         weight_decay: of AdamW.
         warmup: share of the schedule in which the learning rate rises.
         ema: decay per step of a running mean of the student's weights, which is one more candidate; 0 keeps none.
-        freeze_visibility: leave the visibility head as it is.
+        freeze_visibility: leave the visibility head as it is; else it learns from windows with points that are hidden
+            for certain, by an occluder of the augmentation or in a made clip (``data.made_share``), with PIPs' loss.
         augment: strength of the student's augmentation.
 
     Raises:
-        ConfigError: a value is out of range, or the model is not a PIPs.
+        ConfigError: a value is out of range, the model is not a PIPs, or crops are too small for it.
         WeightsError: the weights are missing, unreadable or of another architecture.
     """
 
@@ -70,6 +72,12 @@ class TrackRefineModule(StudentModule[Pips]):
         # In a tuple: it belongs to stage 1, and to no checkpoint.
         self._linked = (None if linked is None else load_track_model(None, linked),)
         self.score_maps = score_maps
+        if augment.crop is not None and min(augment.crop) < student.min_side:
+            raise ConfigError(
+                f"model.augment.crop must be at least {student.min_side} pixels in height and width, got "
+                f"{list(augment.crop)}"
+            )
+        self.freeze_visibility = freeze_visibility
         if freeze_visibility:
             self.student.vis_predictor.requires_grad_(False)
         self.augmenter = ClipAugmenter(augment)
@@ -124,6 +132,10 @@ class TrackRefineModule(StudentModule[Pips]):
             places = xy[sample] / self.student.stride
             shown = score_map_loss(scores, places, visible[sample], valid[sample])
             loss = loss + self.score_maps * shown * fullness(visible[sample] * valid[sample])[0]
+        if not self.freeze_visibility:
+            # Where nothing is hidden, one would only learn to see everything.
+            counts = ((valid[sample] > 0) & (visible[sample] == 0)).any()
+            loss = loss + counts * visibility_loss(found.visibility[sample].float(), visible[sample], valid[sample])
         return loss
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:

@@ -17,8 +17,9 @@ from refine_motion.refine.track_ways import both_ways
 # Pixels a frame; what a frame is too small for is left out.
 _SPEEDS = (1.0, 4.0, 12.0)
 _POINTS = 64
-# Of what remains in view, the least share of each side.
-_LEAST = 0.5
+# Of what remains in view, the least share of each side, and the fewest points: a few tell nothing, and none at all has
+# no mean.
+_LEAST, _FEWEST = 0.5, 8
 # Errors that are nothing, in pixels and as a share of the speed.
 _FLOOR, _FLOOR_SHARE = 0.25, 0.01
 
@@ -40,7 +41,8 @@ class TrackSpeedTest:
         for number, frame in enumerate(frames):
             for speed in _SPEEDS:
                 clip = shifted(frame, speed, math.tau * (number + 0.37) / max(len(frames), 1), length)
-                if min(clip[0].shape[-2:]) >= max(original.min_side, _LEAST * min(frame.shape[-2:])):
+                large = min(clip[0].shape[-2:]) >= max(original.min_side, _LEAST * min(frame.shape[-2:]))
+                if large and clip[1].shape[1] >= _FEWEST:
                     self.clips.setdefault(speed, []).append(clip)
         self.original = {speed: self._error(original, clips) for speed, clips in self.clips.items()}
 

@@ -41,6 +41,7 @@ class Score:
         candidates: of each by its name, what it gains at least on the half that chooses, and its true delta_avg on half
             of the clips; empty where that was not asked for.
         seconds: of the whole.
+        minutes: of its plan.
     """
 
     domain: str
@@ -50,6 +51,7 @@ class Score:
     gain: float | None
     candidates: dict[str, tuple[float, float]]
     seconds: float
+    minutes: float
 
     @property
     def mean(self) -> tuple[float, float, float]:
@@ -82,6 +84,7 @@ def measured(plan: TrackPlan, root: Path, ranked: bool) -> Score:
         None if gain is None else gain.percent()[0],
         _candidates(plan, root) if ranked else {},
         sum(result.seconds.values()),
+        plan.minutes,
     )
 
 
@@ -158,7 +161,10 @@ def main(arguments: list[str] | None = None) -> int:
                 score = measured(TrackPlan(domain, seed, chosen.minutes), root, seed in chosen.ranked)
                 with replacing(note) as partial:
                     partial.write_text(json.dumps(asdict(score), indent=1))
-            scores.append(Score(**json.loads(note.read_text())))
+            found = Score(**json.loads(note.read_text()))
+            if found.minutes != chosen.minutes:
+                parser.error(f"{note} is of {found.minutes:g} minutes, not {chosen.minutes:g}: set another --out")
+            scores.append(found)
             (chosen.out / "table.md").write_text(table(scores))
     print(table(scores))
     return 0

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import refine_motion as rm
 from refine_motion.benchmarks.synthetic.labelled import write_labelled_clips
 from refine_motion.errors import LabelError
-from refine_motion.labels.opened import evenly, note_videos, open_labels
+from refine_motion.labels.opened import evenly, note_videos, open_labels, scattered
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.teacher import LabelSettings
 from refine_motion.video.index import build_index
@@ -91,6 +93,22 @@ def test_evenly_spaced() -> None:
     keys = [PairKey("v", t, t + 1) for t in range(10)]
     assert [key.frame_a for key in evenly(keys, 2)] == [2, 7]
     assert evenly(keys, 20) == keys
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+def test_scattered_one_from_each_stretch(count: int, most: int) -> None:
+    found = scattered(range(count), most)
+    assert len(found) == min(count, most)
+    assert found == sorted(set(found))
+    for stretch, number in enumerate(found):
+        assert stretch * count // len(found) <= number < (stretch + 1) * count / len(found)
+
+
+@pytest.mark.parametrize(("kinds", "most"), [(2, 12), (2, 32), (2, 120), (3, 120), (6, 120)])
+def test_scattered_takes_of_all_kinds_that_take_turns(kinds: int, most: int) -> None:
+    for count in range(kinds * most, 6 * kinds * most, kinds):
+        counts = torch.tensor([number % kinds for number in scattered(range(count), most)]).bincount(minlength=kinds)
+        assert counts.min() >= most / kinds / 4
 
 
 def test_made_labels_are_near_the_truth_and_show_every_verdict(made: Path) -> None:

@@ -390,3 +390,27 @@ def test_a_view_may_iterate_longer() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(ConfigError, match=told):
         TrackLabelSettings(**wrong)
+
+
+def test_places_of_a_user_at_the_border_stay_in_smaller_frames() -> None:
+    # The centre of the first of two pixels lies outside that of the one that they become.
+    asked = torch.tensor([[0.0, 60.0], [191.0, 127.0]])
+    linked = ToldTracks(lambda places, time: places)
+    teacher = TrackTeacher(ToldWindows(right), settings(size=(64, 96), views=("linked",)), linked)
+    label = teacher.label(ramps(8, (128, 192)), 0, asked)
+    assert label.xy.tolist() == [[-0.25, 29.75], [95.25, 63.25]]
+
+
+def test_every_frame_is_looked_at_with_the_iterations_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, asked = pips(), list[int]()
+    predict = Pips.predict
+
+    def counted(self: Pips, maps: Tensor, xy: Tensor, iters: int, *rest: Any, **more: Any) -> Any:
+        asked.append(iters)
+        return predict(self, maps, xy, iters, *rest, **more)
+
+    monkeypatch.setattr(Pips, "predict", counted)
+    teacher = TrackTeacher(model, settings(iters=3, views=("every frame",)))
+    teacher.label(ramps(15), 0, torch.tensor([[20.0, 20.0]]), torch.arange(0, 15, 2))
+    assert set(asked) == {3}
+    assert model.iters == 6

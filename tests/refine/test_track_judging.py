@@ -46,6 +46,22 @@ class Knowing(nn.Module):
         return _Found([xy[:, None] + torch.arange(FRAMES).view(1, -1, 1, 1) * step])
 
 
+class Lingering(nn.Module):
+    """Leaves points where they are, through windows of 8 frames."""
+
+    config, min_side = _Config(8), 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parameter = nn.Parameter(torch.zeros(1))
+
+    def encode(self, frames: Tensor) -> Tensor:
+        return torch.zeros(len(frames), 1, 1, 1)
+
+    def predict(self, maps: Tensor, xy: Tensor, iters: int) -> _Found:
+        return _Found([xy[:, None].expand(-1, 8, -1, -1)])
+
+
 def sample(window: int, moving: bool = True) -> dict[str, Any]:
     """Points that move by the true step over a texture that does; half of them against a dominant motion."""
     generator = torch.Generator().manual_seed(window)
@@ -127,3 +143,14 @@ def test_a_model_that_lost_its_speed_is_found_out() -> None:
     assert worse[1.0].value < -1
     small = TrackSpeedTest([frame[:, :16, :16]], Knowing(0.0), 1, CPU)  # type: ignore[arg-type]
     assert set(small.original) == {1.0}
+
+
+@pytest.mark.parametrize("size", [(120, 160), (128, 160), (144, 160), (168, 320), (192, 164)])
+def test_frames_too_small_for_a_speed_leave_it_out_and_judge_by_the_others(size: tuple[int, int]) -> None:
+    # Shifted by 7 steps of 12 px, large enough a window may hold no point throughout.
+    frames = [torch.zeros(3, *size, dtype=torch.uint8)] * 3
+    test = TrackSpeedTest(frames, Lingering(), 1, CPU)  # type: ignore[arg-type]
+    assert {1.0, 4.0} <= set(test.original)
+    assert all(places.shape[1] >= 8 for clips in test.clips.values() for _, places in clips)
+    gains = test.gains(Lingering())  # type: ignore[arg-type]
+    assert all(gain.value == 0 for gain in gains.values())

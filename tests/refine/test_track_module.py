@@ -68,3 +68,21 @@ def test_a_sample_with_hardly_a_label_weighs_less() -> None:
     valid[0] = 1
     valid[1, :2, :2] = 1  # 4 of 160 are half of 5 %
     assert fullness(valid).tolist() == pytest.approx([1, 0.5, 0])
+
+
+def test_the_visibility_head_learns_from_what_is_hidden_for_certain_where_it_may(module: TrackRefineModule) -> None:
+    batch = batch_of(10, 1)
+    covered = batch | {"visible": batch["visible"] & (torch.arange(8) < 4)[:, None]}
+    weights = str(module.hparams["weights"])
+    free = TrackRefineModule(None, weights, iters=2, freeze_visibility=False)
+    free.log = lambda *_, **__: None  # type: ignore[method-assign]
+
+    def learnt(taught: TrackRefineModule, shown: dict[str, Any]) -> float:
+        gradient(taught, shown)
+        return sum(0 if p.grad is None else p.grad.norm().item() for p in taught.student.vis_predictor.parameters())
+
+    assert learnt(free, covered) > 0
+    # Of points that are all seen one would learn to see everything; yet every weight takes part, as DDP wants it.
+    assert learnt(free, batch) == 0
+    assert all(p.grad is not None for p in free.student.vis_predictor.parameters())
+    assert learnt(module, covered) == 0

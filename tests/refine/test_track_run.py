@@ -135,7 +135,9 @@ def test_what_serves_nothing_is_not_labelled_unless_it_was_asked_for(tmp_path: P
     (tmp_path / "points.csv").write_text("frame,x,y\n" + "".join(f"{frame},9,9\n" for frame in range(0, 400, 10)))
     lost = []
     for points in (None, str(tmp_path / "points.csv")):
-        data = TrackDataModule("a.mp4", holdout=0.2, backward=False, own_points=points)
+        # Points of one's own are not thinned out.
+        most = None if points is None else 10
+        data = TrackDataModule("a.mp4", holdout=0.2, backward=False, own_points=points, max_windows=most)
         planned = data.plan([video])
         data._plan(VideoIndex([video], []))
         used = data.hold_out(planned).used
@@ -144,6 +146,58 @@ def test_what_serves_nothing_is_not_labelled_unless_it_was_asked_for(tmp_path: P
         assert re.search(rf"\d+ windows, while \d+ are trained on; {lost[-1][1]} between", data.held_out())
     assert lost[0][0] == lost[0][1]
     assert lost[1][0] == 0
+
+
+@pytest.mark.parametrize(("most", "count"), [(120, 120), (121, 120), (1, 1), (1000, 240)])
+def test_windows_that_are_thinned_out_still_go_both_ways(most: int, count: int) -> None:
+    times = tuple(frame / 10 for frame in range(484))
+    video = VideoInfo(Path("a.mp4"), "a", 484, 96, 72, 10.0, times, (0,), (), "decord", ())
+    data = TrackDataModule("a.mp4", holdout=0.2, backward=True, max_windows=most)
+    windows = data.thin_out(data.plan([video]))
+    assert len(windows) == count
+    assert sum(window.backward for window in windows) == count // 2
+
+
+def points_of(folder: Path, text: str, **more: object) -> TrackDataModule:
+    (folder / "points.csv").write_text("frame,x,y\n" + text)
+    return TrackDataModule("a.mp4", own_points=str(folder / "points.csv"), **more)  # type: ignore[arg-type]
+
+
+def own_video() -> VideoInfo:
+    times = tuple(frame / 10 for frame in range(40))
+    return VideoInfo(Path("a.mp4"), "a", 40, 320, 240, 10.0, times, (0,), (3,), "decord", ())
+
+
+def test_a_few_points_of_ones_own_are_told_that_they_prove_nothing(tmp_path: Path) -> None:
+    few = points_of(tmp_path, "9,20,20\n9,300,200\n")
+    few._plan(VideoIndex([own_video()], []))
+    assert re.search(r"\d of your points to choose weights by, \d to decide by, too few to tell", few.held_out())
+    many = points_of(tmp_path, "".join(f"9,{x},{y}\n" for x in range(0, 320, 16) for y in range(0, 240, 16)))
+    many._plan(VideoIndex([own_video()], []))
+    found = re.search(r"(\d+) of your points to choose weights by, (\d+) to decide by$", many.held_out())
+    assert found
+    blocks = many._held.blocks
+    assert blocks
+    for part, told in zip(PARTS, found.groups(), strict=True):
+        assert int(told) == int(blocks.judged((240, 320), (part,))[::16, ::16].sum()) > 5
+
+
+def test_points_around_which_nothing_fits_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    # Of the first shot there are three frames.
+    with caplog.at_level("INFO"):
+        windows = points_of(tmp_path, "1,20,20\n9,300,200\n").plan([own_video()])
+    assert {window.key.frames[0] for window in windows} == {9}
+    assert "a.mp4: points in frame 1 are left out: no 8 frames" in caplog.text
+
+
+def test_points_of_ones_own_are_in_frames_not_in_time(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^data: own_points [^\n]+ seconds_per_step$"):
+        points_of(tmp_path, "1,20,20\n", seconds_per_step=0.2)
+
+
+def test_crops_that_the_model_cannot_take_are_refused_at_once(weights: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^model\.augment\.crop must be at least \d+ pixels [^\n]*\[16, 64\]$"):
+        module_of(weights, augment=ClipAugmentation(crop=(16, 64)))
 
 
 def test_few_windows_hold_blocks_of_the_picture_out(videos: Path, weights: Path, tmp_path: Path) -> None:

@@ -92,12 +92,12 @@ class TrackTable:
         return found
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values that JSON can hold: scores that are not defined become ``None``."""
+        """Plain values that JSON can hold: what is not defined, or not finite, becomes ``None``."""
         return {
             "title": self.title,
             "videos": {row.name: _plain(row) for row in self.rows},
             "mean": _plain(self.mean),
-            "difference_interval_95": {name: asdict(interval) for name, interval in self.intervals.items()},
+            "difference_interval_95": {name: _finite(asdict(found)) for name, found in self.intervals.items()},
             "skipped": dict(self.skipped),
             "notes": list(self.notes),
         }
@@ -201,7 +201,11 @@ def _flat(row: TrackRow) -> dict[str, float | None]:
 
 
 def _plain(row: TrackRow) -> dict[str, object]:
-    return {"frames": row.frames, "queries": row.queries, **_flat(row)}
+    return {"frames": row.frames, "queries": row.queries, **_finite(_flat(row))}
+
+
+def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in values.items()}
 
 
 def _shown(value: float) -> str:

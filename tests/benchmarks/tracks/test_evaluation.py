@@ -80,6 +80,17 @@ def test_rows_mean_and_interval(moves, tmp_path: Path, capsys: pytest.CaptureFix
     assert values["difference_interval_95"]["ate"]["units"] == 3
 
 
+def test_a_model_that_leaves_the_numbers_still_gets_its_table(moves, tmp_path: Path) -> None:
+    table = evaluate_tracks(moves(math.nan), Made(video("a", 2.0), video("b", 4.0)), against=moves(0), progress=False)
+    assert table.mean.scores["ate"] == math.inf
+    table.print()
+    table.to_csv(tmp_path / "table.csv")
+    table.to_json(tmp_path / "table.json")
+    values = json.loads((tmp_path / "table.json").read_text())
+    assert values["mean"]["ate"] is None
+    assert values["mean"]["ate_before"] == pytest.approx(6)
+
+
 def test_clips_of_one_recording_are_one_unit(moves) -> None:
     clips = [video(f"a/{n}", float(n), recording="a") for n in range(3)]
     alone = evaluate_tracks(moves(1), Made(*clips), against=moves(0), progress=False)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from refine_motion.refine.holdout import PARTS, Blocks
+from refine_motion.refine.track_dataset import while_inside
+from tests.labels.made_tracks import made_tracks, straight
+
+SIZE = (256, 448)
+
+
+def test_a_track_is_known_until_it_leaves_the_region() -> None:
+    region = torch.zeros(SIZE, dtype=torch.bool)
+    region[:, :100] = True
+    # Stays; leaves for good; leaves and comes back; begins outside.
+    x = torch.tensor([[50, 50, 50, 50], [90, 98, 106, 114], [90, 120, 90, 80], [110, 90, 80, 70]]).T.float()
+    label = made_tracks(torch.stack((x, torch.full_like(x, 20.0)), dim=-1))
+    found = while_inside(label, region)
+    assert found.known.T.int().tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+    assert torch.equal(found.dominant, label.dominant)
+    assert torch.equal(found.places, label.places)
+
+
+def test_where_a_hidden_point_may_be_does_not_end_its_track() -> None:
+    region = torch.zeros(SIZE, dtype=torch.bool)
+    region[:, :100] = True
+    x = torch.tensor([[50.0], [300.0], [2000.0], [60.0]])
+    seen = torch.tensor([[True], [False], [False], [True]])
+    label = made_tracks(torch.stack((x, torch.full_like(x, 20.0)), dim=-1), seen)
+    assert while_inside(label, region).known[:, 0].tolist() == [True, False, False, True]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-9, 9, allow_subnormal=False), st.floats(-9, 9, allow_subnormal=False), st.integers(0, 9))
+def test_in_blocks_no_point_is_trained_on_in_a_frame_in_which_it_is_judged(dx: float, dy: float, seed: int) -> None:
+    """Points that move all over the frame, in windows that overlap and go back in time as well."""
+    blocks = Blocks(0.3, seed)
+    regions = {"training": blocks.training(SIZE), **{part: blocks.judged(SIZE, (part,)) for part in PARTS}}
+    steps = torch.tensor([[dx, dy]]).expand(400, -1)
+    y, x = torch.meshgrid(torch.linspace(2, 253, 20), torch.linspace(2, 445, 20), indexing="ij")
+    way = straight(steps, 16, torch.stack((x, y), dim=-1).flatten(0, 1))
+    inside = ((way >= 0) & (way <= torch.tensor([447.0, 255.0]))).all(dim=-1)
+    used: dict[str, Tensor] = {name: torch.zeros_like(inside) for name in regions}
+    for first in (0, 4, 8):
+        for times in (torch.arange(first, first + 8), torch.arange(first + 7, first - 1, -1)):
+            # To find out the dominant motion takes a while.
+            label = made_tracks(way[times], inside[times], size=SIZE, motion=torch.zeros(2, 3))
+            for name, region in regions.items():
+                used[name][times] |= while_inside(label, region).known
+    assert not (used["training"] & (used["choose"] | used["decide"])).any()
+    assert not (used["choose"] & used["decide"]).any()
+    assert used["training"].any()
+    assert used["choose"].any()
+    assert used["decide"].any()
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_blocks_judge_what_begins_in_them(part: str) -> None:
+    region = Blocks(0.3, 0).judged(SIZE, (part,))  # type: ignore[arg-type]
+    ys, xs = region.nonzero().unbind(dim=1)
+    start = torch.stack((xs, ys), dim=1)[::997].float()
+    known = while_inside(made_tracks(straight(torch.zeros_like(start), start=start)), region).known
+    assert known.all()
