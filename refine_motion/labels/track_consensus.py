@@ -37,7 +37,7 @@ class Consensus:
     spread: Tensor
 
 
-def agree(ways: Sequence[Ways], size: tuple[int, int]) -> Consensus:
+def agree(ways: Sequence[Ways], size: tuple[int, int], placing: Sequence[bool] | None = None) -> Consensus:
     """Join looks at the same points; one alone is returned as it is.
 
     Places are modes of the looks: from their median, three steps of mean shift under an exponential kernel.
@@ -45,14 +45,16 @@ def agree(ways: Sequence[Ways], size: tuple[int, int]) -> Consensus:
     Args:
         ways: of each look. Places that are not finite have no say.
         size: ``(H, W)`` of the frames.
+        placing: of each look, whether places are modes of it too; the others say only whether a place is supported and
+            seen. None is all of them.
     """
     if len(ways) == 1:
         return Consensus(ways[0], torch.zeros_like(ways[0].cycle))
     scale = pixels_at(_APART, PAPER_SIZE, size)
-    looks = torch.stack([way.places for way in ways])
-    places, back = _mode(looks, scale), _mode(torch.stack([way.back for way in ways]), scale)
+    chosen = list(ways) if placing is None else [way for way, places in zip(ways, placing, strict=True) if places]
+    places, back = (_mode(torch.stack([getattr(way, name) for way in chosen]), scale) for name in ("places", "back"))
     seen, seen_back = (_most([getattr(way, name) for way in ways]) for name in ("seen", "seen_back"))
-    distance = _distance(looks, places)
+    distance = _distance(torch.stack([way.places for way in ways]), places)
     supported = torch.exp(-distance / scale).mean(dim=0) >= _LEAST_SUPPORT
     # Where a point begins is given.
     supported[0] = True

@@ -51,7 +51,8 @@ class TrackLabelSettings:
         views: how the teacher sees the frames, see :func:`refine_motion.labels.track_views.parse_track_view`;
             ``linked`` for the second teacher; or ``every frame`` for the teacher on all frames between those of a
             window too, in smaller steps. Of several, each place is the one on which most agree, see
-            :mod:`refine_motion.labels.track_consensus`.
+            :mod:`refine_motion.labels.track_consensus`; beside two or more of the teacher itself, the second teacher
+            only confirms places.
         size: ``(H, W)`` that frames are brought to first, for stage 2 as well; None leaves them as they are. In the
             paper, PIPs labels at 768x1280 or 256x448.
         follow_hidden: take every frame for seen and begin all ways back in the last one, as published.
@@ -132,7 +133,7 @@ class TrackTeacher:
         if self.linked is not None:
             # What its weights do not tell.
             about = {name: getattr(self.linked, name, None) for name in ("iters", "distances")}
-            self.facts["linked"] = {"model": self.linked.name, **about}
+            self.facts["linked"] = {"model": self.linked.name, **about, "places": all(self._placing())}
         self.fingerprint = fingerprint(self.facts, *self.models)
 
     @property
@@ -227,7 +228,7 @@ class TrackTeacher:
     def _follow(self, frames: Tensor, looks: Sequence[TrackLook], xy: Tensor) -> TrackLabel:
         """Those tracks from some places that are good enough to be stored."""
         size = (frames.shape[-2], frames.shape[-1])
-        agreed = agree([look.ways(xy, self.settings.follow_hidden) for look in looks], size)
+        agreed = agree([look.ways(xy, self.settings.follow_hidden) for look in looks], size, self._placing())
         places, back, seen, seen_back = (getattr(agreed.ways, n) for n in ("places", "back", "seen", "seen_back"))
         if not self.settings.follow_hidden:
             # Whatever the models say, nobody sees a point there.
@@ -258,6 +259,15 @@ class TrackTeacher:
             evidence[good],
             views=" + ".join(self.settings.views),
         )
+
+    def _placing(self) -> list[bool]:
+        """Of each view, whether it places points.
+
+        Linked flow falls the furthest short of slow motion, there and back alike, so no cycle error tells: by a quarter
+        to three quarters of a way of 2 to 5 px in a window. As a witness it is worth more than what it adds.
+        """
+        own = [text != LINKED for text in self.settings.views]
+        return own if sum(own) > 1 else [True] * len(own)
 
     def _dense(self, label: TrackLabel, size: tuple[int, int], asked: Tensor, seed: int) -> Tensor:
         settings = self.settings

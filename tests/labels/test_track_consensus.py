@@ -57,6 +57,26 @@ def test_most_looks_outvote_one_however_far_off_it_is() -> None:
         assert found.ways.seen_back.all()
 
 
+def test_a_look_that_does_not_place_only_bears_witness() -> None:
+    """Two looks place a point half-way between them, wherever the third says that it is."""
+    pair = [ways((1.0, 0.0), back=2.0), ways((-1.0, 0.0))]
+    for off in (0.0, 0.5, 30.0):
+        witness = ways((off, 0.0), back=5.0, last=4)
+        found = agree([witness, *pair], PAPER_SIZE, [False, True, True])
+        torch.testing.assert_close(found.ways.places, ways().places)
+        torch.testing.assert_close(found.ways.cycle[0], torch.ones(2))
+        torch.testing.assert_close(found.spread[1:], torch.full((7, 2), math.sqrt((2 + off**2) / 3)))
+    # Where the two are too far apart to be believed, it decides; and it has its say on what is seen.
+    for off, known in ((0.0, True), (8.0, False)):
+        apart = [ways((1.6, 0.0)), ways((-1.6, 0.0)), ways((off, 0.0))]
+        found = agree(apart, PAPER_SIZE, [True, True, False])
+        torch.testing.assert_close(found.ways.places, ways().places, atol=1e-4, rtol=0)
+        assert bool(found.ways.seen_back[1:].all()) is known
+        assert bool(found.ways.seen_back[1:].any()) is known
+    found = agree([ways(last=3), ways(), ways(last=5)], PAPER_SIZE, [True, True, False])
+    assert found.ways.seen[:, 0].tolist() == [True] * 6 + [False] * 2
+
+
 def test_places_by_hand() -> None:
     """Of -1, 0 and 2 px the median is 0; each look then pulls by its distance over the scale."""
     found = agree([ways((x, 0.0)) for x in (-1.0, 0.0, 2.0)], PAPER_SIZE)

@@ -183,6 +183,16 @@ def test_two_views_meet_halfway() -> None:
     torch.testing.assert_close(alone.evidence.cycle_error, torch.tensor([0.4, 0.0]), atol=1e-3, rtol=0)
 
 
+def test_beside_two_views_of_the_model_linked_flow_places_nothing() -> None:
+    def down(places: Tensor, time: int) -> Tensor:
+        return right(places, time) + torch.tensor([0.0, 0.1 * time])
+
+    asked = torch.tensor([[20.0, 20.0]])
+    for views, fall in ((("1x", "2x", "linked"), 0.0), (("1x", "linked"), 0.35), (("linked",), 0.7)):
+        label = TrackTeacher(ToldWindows(right), settings(views=views), ToldTracks(down)).label(ramps(), 0, asked)
+        torch.testing.assert_close(label.flow, torch.tensor([[7.0, fall]]), atol=1e-3, rtol=0)
+
+
 def test_frames_in_which_views_are_apart_are_not_known() -> None:
     jump = ToldTracks(lambda places, time: right(places, time) + torch.tensor([0.0, 5.0 * (time in (3, 4))]))
     teacher = TrackTeacher(ToldWindows(right), settings(views=("1x", "linked")), jump)
