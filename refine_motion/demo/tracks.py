@@ -49,7 +49,9 @@ AUGMENT = ClipAugmentation(
     jitter_probability=0.1,
     grey_probability=0.0,
     blur_probability=0.0,
-    noise_probability=0.0,
+    noise_probability=0.5,
+    noise_sigma=(1.0, 6.0),
+    pattern_probability=0.5,
     jpeg_probability=0.0,
     occluder_probability=0.0,
 )

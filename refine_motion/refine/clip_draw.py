@@ -20,12 +20,13 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "hue": (0, 0.5),
     "blur_sigma": (0.1, 20),
     "noise_sigma": (0, 255),
+    "pattern_sigma": (0, 255),
     "jpeg_quality": (1, 100),
     "occluders": (1, 100),
     "occluder_size": (0.01, 2),
     "occluder_travel": (0, 4),
 }
-_RANGES = ("scale", "blur_sigma", "noise_sigma", "jpeg_quality", "occluder_size")
+_RANGES = ("scale", "blur_sigma", "noise_sigma", "pattern_sigma", "jpeg_quality", "occluder_size")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class ClipAugmentation:
         blur_sigma: standard deviation of the blur in pixels.
         noise_probability: noisy.
         noise_sigma: standard deviation of the noise in grey levels of 255.
+        pattern_probability: under the pattern of a sensor, which stays while things move.
+        pattern_sigma: standard deviation of its stripes in grey levels of 255.
         jpeg_probability: compressed.
         jpeg_quality: quality of the compression, 1..100.
         occluder_probability: seen behind occluders.
@@ -79,6 +82,8 @@ class ClipAugmentation:
     blur_sigma: tuple[float, float] = (0.3, 1.5)
     noise_probability: float = 0.25
     noise_sigma: tuple[float, float] = (1.0, 8.0)
+    pattern_probability: float = 0.25
+    pattern_sigma: tuple[float, float] = (1.0, 6.0)
     jpeg_probability: float = 0.3
     jpeg_quality: tuple[float, float] = (20.0, 90.0)
     occluder_probability: float = 0.5
@@ -180,12 +185,14 @@ def _draw_look(settings: ClipAugmentation, dice: _Dice) -> Look:
     strengths = settings.brightness, settings.contrast, settings.saturation
     brightness, contrast, saturation = (dice.between(1 - strength, 1 + strength) for strength in strengths)
     colours = brightness, contrast, saturation, dice.between(-settings.hue, settings.hue)
-    blur, noise, jpeg = (dice.between(*r) for r in (settings.blur_sigma, settings.noise_sigma, settings.jpeg_quality))
+    ranges = settings.blur_sigma, settings.noise_sigma, settings.pattern_sigma, settings.jpeg_quality
+    blur, noise, pattern, jpeg = (dice.between(*ends) for ends in ranges)
     return Look(
         colours=colours if dice.chance(settings.jitter_probability) else None,
         grey=dice.chance(settings.grey_probability),
         blur=blur if dice.chance(settings.blur_probability) else None,
         noise=noise if dice.chance(settings.noise_probability) else None,
+        pattern=pattern if dice.chance(settings.pattern_probability) else None,
         noise_seed=dice.whole(2**31),
         jpeg=jpeg if dice.chance(settings.jpeg_probability) else None,
     )

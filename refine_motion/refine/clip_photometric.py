@@ -27,7 +27,9 @@ class Look:
         grey: whether colour is taken away.
         blur: standard deviation of the blur in pixels.
         noise: standard deviation of the noise in grey levels of 255.
-        noise_seed: seed of the noise, which is new in each frame.
+        pattern: standard deviation, in grey levels of 255, of the pattern of a sensor, which stays while things move:
+            stripes along its columns or rows, and half as strong offsets of single pixels.
+        noise_seed: seed of the noise, which is new in each frame, and of the pattern.
         jpeg: quality of the compression, 1..100.
     """
 
@@ -35,6 +37,7 @@ class Look:
     grey: bool = False
     blur: float | None = None
     noise: float | None = None
+    pattern: float | None = None
     noise_seed: int = 0
     jpeg: float | None = None
 
@@ -56,6 +59,8 @@ class Look:
             frames = gaussian_blur2d(frames, side, (self.blur, self.blur), border_type="replicate")
         if self.noise is not None:
             frames = _add_noise(frames, self.noise, self.noise_seed)
+        if self.pattern is not None:
+            frames = _add_pattern(frames, self.pattern, self.noise_seed)
         if self.jpeg is not None:
             quality = torch.tensor([self.jpeg], device=frames.device)
             frames = jpeg_codec_differentiable(frames.contiguous() / 255, quality) * 255
@@ -78,3 +83,12 @@ def _add_noise(frames: Tensor, strength: float, seed: int) -> Tensor:
     # Drawn on the CPU, so that every device sees the same noise.
     noise = torch.randn(frames.shape, generator=torch.Generator().manual_seed(seed))
     return (frames + strength * noise.to(frames.device)).clamp(0, 255)
+
+
+def _add_pattern(frames: Tensor, strength: float, seed: int) -> Tensor:
+    height, width = frames.shape[-2:]
+    source = torch.Generator().manual_seed(seed + 1)
+    columns = torch.rand((), generator=source) < 0.5
+    stripes = torch.randn((1, width) if columns else (height, 1), generator=source)
+    pattern = stripes + 0.5 * torch.randn((height, width), generator=source)
+    return (frames + strength * pattern.to(frames.device)).clamp(0, 255)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,10 +112,11 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
             states[name] = mixture(start, trained[best], share)
             try_out(name)
         slow = panel.is_slow()
-        allowed = [min(mixtures, key=lambda name: mixtures[name])] if slow else list(worth)
+        least = min(mixtures, key=lambda name: mixtures[name])
+        allowed = [least] if slow else [name for name in worth if mixtures.get(name, 1.0) <= panel.largest]
         # What gains too little already where it is chosen would be turned down where it is decided, and others with it.
         able = [name for name in allowed if (seen := gains[name]) is not None and seen.value >= panel.least_gain]
-        preferred = _nearest(able or allowed, mixtures, worth, panel.tie)
+        preferred = max(able or allowed, key=lambda name: worth[name])
         share = mixtures.get(preferred, 1.0)
         nearer = [name for name, part in mixtures.items() if part < share]
         jury = panel.judge("decide")
@@ -145,14 +146,6 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
             "nothing tells how the model does at speed. Larger data.frame_steps, or faster videos, would."
         )
     return Choice(decision, start if decision.candidate is None else states[decision.candidate], worth)
-
-
-def _nearest(among: Sequence[str], mixtures: Mapping[str, float], worth: Mapping[str, float], tie: float) -> str:
-    """The mixture nearest to the original that is as good as the best of these up to a tie, or that best one."""
-    best = max(among, key=lambda name: worth[name])
-    enough = (1 - tie) * worth[best]
-    nearer = {name: mixtures[name] for name in among if mixtures.get(name, 1.0) < mixtures.get(best, 1.0)}
-    return min((name for name in nearer if worth[name] >= enough > 0), key=lambda name: nearer[name], default=best)
 
 
 def _table(judge: Judge[Any], found: Mapping[str, Mapping[str, Sums]], gains: Mapping[str, Gain | None]) -> Table:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from refine_motion.cli.main import main
 from refine_motion.demo import tracks
@@ -46,6 +50,26 @@ def test_videos_held_out_are_those_of_every_seed_and_nothing_learnt_from() -> No
     assert len({tuple(plan.held_out_seeds) for plan in plans}) == 1
     assert not {scene for plan in plans for scene in plan.learnt_seeds} & set(plans[0].held_out_seeds)
     assert len({scene for plan in plans for scene in plan.learnt_seeds}) == 50 * plans[0].clips
+
+
+def listed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """With lists for tuples, as a configuration has them."""
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def test_the_recipe_is_that_of_the_preset() -> None:
+    preset = yaml.safe_load((Path(__file__).parents[2] / "configs" / "refine" / "tracks_cpu.yaml").read_text())
+    model, data = preset["model"], preset["data"]
+    assert listed(asdict(tracks.LABELS)) == preset["label"]
+    assert {name: model[name] for name in tracks.TRAINING} == tracks.TRAINING
+    assert {name: data[name] for name in tracks.DATA} == tracks.DATA
+    # What the preset leaves out is as it is by default.
+    assert ClipAugmentation(**listed(model["augment"]) | {"noise_sigma": (1.0, 6.0)}) == tracks.AUGMENT
+    assert model["augment"]["noise_sigma"] == [1.0, 6.0]
+    assert list(tracks.FILTERS) == list(data["filters"])
+    for name, rule in data["filters"].items():
+        assert type(tracks.FILTERS[name]).__name__ == rule["class_path"]
+        assert listed(rule["init_args"]).items() <= listed(vars(tracks.FILTERS[name])).items()
 
 
 def test_too_little_time(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ NOTHING = ClipAugmentation(
     grey_probability=0,
     blur_probability=0,
     noise_probability=0,
+    pattern_probability=0,
     jpeg_probability=0,
     occluder_probability=0,
 )
@@ -26,6 +27,7 @@ EVERYTHING = ClipAugmentation(
     grey_probability=0.5,
     blur_probability=1,
     noise_probability=1,
+    pattern_probability=1,
     jpeg_probability=1,
     occluder_probability=1,
 )

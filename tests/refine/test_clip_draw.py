@@ -27,6 +27,7 @@ def test_shares_and_ranges() -> None:
     assert share(*(d.look.grey for d in draws)) == pytest.approx(0.1, abs=0.03)
     assert share(*(d.look.blur is not None for d in draws)) == pytest.approx(0.25, abs=0.04)
     assert share(*(d.look.noise is not None for d in draws)) == pytest.approx(0.25, abs=0.04)
+    assert share(*(d.look.pattern is not None for d in draws)) == pytest.approx(0.25, abs=0.04)
     assert share(*(d.look.jpeg is not None for d in draws)) == pytest.approx(0.3, abs=0.04)
     assert share(*(len(d.occluders) > 0 for d in draws)) == pytest.approx(0.5, abs=0.05)
     assert {len(d.occluders) for d in draws} == {0, 1, 2, 3}
@@ -72,6 +73,7 @@ def test_one_setting_does_not_change_the_draws_of_another() -> None:
         ("rotation", 90.0),
         ("jpeg_quality", (0.0, 50.0)),
         ("noise_sigma", (-1.0, 5.0)),
+        ("pattern_sigma", (5.0, 300.0)),
         ("blur_sigma", (0.0, 1.0)),
         ("occluders", 0),
         ("occluder_size", (0.1, 3.0)),

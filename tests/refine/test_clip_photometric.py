@@ -41,6 +41,29 @@ def test_noise_is_new_in_each_frame_and_has_one_strength() -> None:
     assert [(x.min() < 255, x.max() <= 255, x.min() >= 0, x.max() > 0) for x in extremes] == [(True,) * 4] * 2
 
 
+def test_a_pattern_stays_and_has_stripes() -> None:
+    frames = torch.full((6, 3, 80, 80), 128.0)
+    along = set()
+    for seed in range(12):
+        pattern = Look(pattern=4.0, noise_seed=seed).apply(frames) - frames
+        assert torch.equal(pattern, pattern[:1, :1].expand_as(pattern))
+        # Of a row or column, the mean is its stripe, and what is left that of single pixels.
+        stripes = {axis: pattern[0, 0].mean(dim=axis) for axis in (0, 1)}
+        axis = max(stripes, key=lambda axis: stripes[axis].std().item())
+        along.add(axis)
+        assert stripes[axis].std().item() == pytest.approx(4.0, rel=0.3)
+        rest = pattern[0, 0] - stripes[axis].unsqueeze(axis)
+        assert rest.std().item() == pytest.approx(2.0, rel=0.1)
+        assert rest.mean(dim=1 - axis).std() < 0.5
+    assert along == {0, 1}
+    dark = Look(pattern=50.0).apply(frames * 0)
+    assert dark.min() == 0 < dark.max()
+    # Neither is the other's.
+    both = Look(noise=5.0, pattern=5.0).apply(frames) - frames
+    alone = Look(noise=5.0).apply(frames) + Look(pattern=5.0).apply(frames) - 2 * frames
+    torch.testing.assert_close(both, alone, atol=1e-4, rtol=0)
+
+
 def test_looks_by_hand() -> None:
     image = torch.tensor([100.0, 50.0, 20.0]).view(1, 3, 1, 1).expand(2, 3, 24, 24)
     torch.testing.assert_close(Look(colours=(1.2, 1.0, 1.0, 0.0)).apply(image), image * 1.2)

@@ -315,36 +315,30 @@ def test_slow_footage_allows_a_quarter_of_the_way(
     assert chosen({"last": Knowing(0.6, 0.6)}).decision == "kept"
 
 
-@pytest.mark.parametrize(
-    ("bias", "tie", "candidate"),
-    [
-        # 0.057 px on either side are three quarters of the way and the whole of it: the whole is a little better here,
-        (0.055, 0.0, "last"),
-        # but not by a twentieth of the gain,
-        (0.055, 0.05, "75% of last"),
-        # as it is here.
-        (0.05, 0.05, "last"),
-        # Half-way and three quarters of the way are 0.08 px off, on either side.
-        (0.236, 0.0, "75% of last"),
-        (0.236, 0.05, "50% of last"),
-        # Nothing is gained, so nothing is preferred.
-        (-0.8, 0.05, None),
-    ],
-)
-def test_of_equals_the_nearest_to_the_original_is_taken(
-    monkeypatch: pytest.MonkeyPatch, bias: float, tie: float, candidate: str | None
-) -> None:
-    monkeypatch.setattr(panel.FlowPanel, "tie", tie)
-    assert chosen({"last": Knowing(-bias, -bias)}).candidate == candidate
-
-
-def test_one_that_gains_too_little_is_not_preferred_for_being_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(panel.FlowPanel, "tie", 0.05)
-    # Logarithms of what three quarters of the way and half of it gain: 1.31 and 1.27.
-    student = {"last": Knowing(-0.236, -0.236)}
-    for least, candidate in ((1.0, "50% of last"), (1.29, "75% of last"), (1.4, None)):
-        monkeypatch.setattr(panel.FlowPanel, "least_gain", least)
+def test_no_more_of_the_way_than_the_panel_allows_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    student = {"last": Knowing(0.08, 0.08), "ema": Knowing(0.2, 0.2)}
+    for largest, candidate in ((1.0, "last"), (0.99, "75% of last"), (0.5, "50% of last"), (0.3, "25% of last")):
+        monkeypatch.setattr(panel.FlowPanel, "largest", largest)
         assert chosen(student).candidate == candidate
+    # The best of the trained weights is looked for among whole ones, and of what may be taken the best is.
+    monkeypatch.setattr(panel.FlowPanel, "largest", 0.5)
+    assert chosen({"last": Knowing(-0.4, -0.4), "ema": Knowing(-0.35, -0.35)}).candidate == "50% of ema"
+    assert chosen({"last": Knowing(-1.2, -1.2)}).candidate == "25% of last"
+
+
+def test_one_that_gains_too_little_is_not_preferred(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel.FlowPanel, "worth", staticmethod(TrackPanel.worth))
+    # The uneven one gains more than the even one, but less surely, which is what counts here.
+    trained = {"uneven": Knowing(0.08, 0.4), "even": Knowing(0.115, 0.115)}
+    gains = {}
+    for name, model in trained.items():
+        found = chosen({name: model}).gain
+        assert found is not None
+        gains[name] = found.value
+    assert gains["even"] < gains["uneven"]
+    assert chosen(trained).candidate == "even"
+    monkeypatch.setattr(panel.FlowPanel, "least_gain", (gains["even"] + gains["uneven"]) / 2)
+    assert chosen(trained).candidate == "uneven"
 
 
 def test_the_panel_says_by_what_candidates_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,6 +353,7 @@ def test_flow_is_chosen_by_the_estimate_and_tracks_by_its_lower_end() -> None:
     gain = Gain(0.1, 0.02, 0.15)
     assert FlowPanel.worth(gain) == gain.value
     assert TrackPanel.worth(gain) == gain.low
+    assert (FlowPanel.largest, TrackPanel.largest) == (1.0, 0.5)
 
 
 def test_settings() -> None:
