@@ -18,7 +18,7 @@ from refine_motion.refine.gain import Gain
 # nothing of other frames. On four made domains gains of 3 to 5 % on one half, and of 3 to 19 % on the other, stood for
 # weights that were up to 2 % worse; where both were above 6.5 %, the error was 5 to 36 % lower.
 LEAST_GAIN = 0.06
-# Of tracks, which are taken half-way at most. On clips of eight made domains all of eleven such candidates, with 2.4 % or
+# Of tracks, which are taken half-way at most. On clips of eight made domains all of ten such candidates, with 2.4 % or
 # more on both halves, were better by 0.9 to 4.5 points of delta_avg; whole ones with up to 2 % were worse on tissue, by
 # 0.1 to 1 point.
 LEAST_TRACK_GAIN = 0.02
