@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from refine_motion.motion.grid import pixel_grid, sample
 
 # Pixels a frame. Slow motion is as likely as fast, by its logarithm.
-_SLOWEST, _FASTEST = 0.2, 16.0
+_SLOWEST, _FASTEST = 1.0, 16.0
 # Nothing goes farther than this share of the smaller side, or hardly anything would stay in view.
 _LARGEST = 0.5
 _FEWEST, _MOST = 1, 6
