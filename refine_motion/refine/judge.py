@@ -65,13 +65,7 @@ class Judge(ABC, Generic[Model]):
         Returns:
             None where there is too little to tell.
         """
-        if not self.units:
-            return None
-        parts = [
-            (share, Errors(self.original[kind], errors[kind], self.weights[kind], self.floors[kind]))
-            for kind, share in kinds.items()
-        ]
-        return gain(parts, self.units)
+        return joint_gain([(self, errors)], kinds)
 
     def mean(self, errors: Mapping[str, Sums], kind: str) -> float:
         """Mean error over all places that count."""
@@ -88,6 +82,37 @@ class Judge(ABC, Generic[Model]):
             kind: np.stack([_sums(*item[kind]) for item in items]) if items else np.zeros((0, _BLOCKS**2))
             for kind in self.floors
         }
+
+
+def joint_gain(
+    found: Sequence[tuple[Judge[Any], Mapping[str, Sums]]], kinds: Mapping[str, float] = KINDS
+) -> Gain | None:
+    """How much lower a model's errors are than the original's, by several judges together.
+
+    Args:
+        found: judges over different items, and the model's errors by each.
+        kinds: what counts and how much.
+
+    Returns:
+        None where there is too little to tell.
+    """
+    # Units of one judge share no frames with those of another.
+    units = [(number, unit) for number, (judge, _) in enumerate(found) for unit in judge.units]
+    if not units:
+        return None
+    order = {unit: number for number, unit in enumerate(dict.fromkeys(units))}
+    parts = []
+    for kind, share in kinds.items():
+        original, other, weight = (
+            np.concatenate([sums[kind] for sums in of_each])
+            for of_each in (
+                [judge.original for judge, _ in found],
+                [errors for _, errors in found],
+                [judge.weights for judge, _ in found],
+            )
+        )
+        parts.append((share, Errors(original, other, weight, found[0][0].floors[kind])))
+    return gain(parts, [order[unit] for unit in units])
 
 
 def block_of(xy: Tensor, size: tuple[int, int]) -> Tensor:

@@ -51,12 +51,14 @@ class Panel(ABC, Generic[Model]):
 
     Attributes:
         slow: of what was learnt from, in pixels: hardly anything may be slower for a candidate to be taken whole.
-        least_gain: that both halves have to show for a candidate to be taken.
+        least_gain: that a candidate has to show to be taken.
+        pooled: whether it has to show it on both halves of what is held out together; else on each of them.
         largest: share of the way from the original to trained weights that a candidate may go at most.
     """
 
     slow: float
     least_gain: float
+    pooled: bool
     largest: float
 
     def __init__(self, model: Model, iters: int, device: torch.device):
@@ -95,7 +97,7 @@ class FlowPanel(Panel[FlowModel]):
         device: see there.
     """
 
-    slow, least_gain, largest = SLOW_FLOW, LEAST_GAIN, 1.0
+    slow, least_gain, pooled, largest = SLOW_FLOW, LEAST_GAIN, False, 1.0
 
     def __init__(self, model: FlowModel, data: VideoLabelDataModule, iters: int, device: torch.device):
         super().__init__(model, iters, device)
@@ -137,7 +139,8 @@ class TrackPanel(Panel[Pips]):
         device: see there.
     """
 
-    slow, least_gain, largest = SLOW_TRACKS, LEAST_TRACK_GAIN, LARGEST_TRACK_SHARE
+    # Of a few short videos a half is some three windows, and half-way hardly anything is chosen there.
+    slow, least_gain, pooled, largest = SLOW_TRACKS, LEAST_TRACK_GAIN, True, LARGEST_TRACK_SHARE
 
     def __init__(self, model: Pips, data: TrackDataModule, iters: int, device: torch.device):
         super().__init__(model, iters, device)

@@ -1,4 +1,4 @@
-"""Which weights come out of a refinement: chosen on one half of what is held out, decided on the other half.
+"""Which weights come out of a refinement: chosen on one half of what is held out, decided on the other, or on both.
 
 Nothing here knows a true motion of the videos. See :mod:`refine_motion.refine.judge` for what is compared, and
 :mod:`refine_motion.refine.decision` for the rule.
@@ -19,7 +19,7 @@ from refine_motion.errors import ConfigError
 from refine_motion.refine.candidates import MIXTURES, State, mixture
 from refine_motion.refine.decision import KEPT, Decision, Guard, Trial, decide
 from refine_motion.refine.gain import Gain
-from refine_motion.refine.judge import CYCLE, LABELS, LOOK, MOVING, Judge, Sums
+from refine_motion.refine.judge import CYCLE, LABELS, LOOK, MOVING, Judge, Sums, joint_gain
 from refine_motion.refine.panel import LEAST_MOVING, Panel
 from refine_motion.training.report import report
 
@@ -126,17 +126,20 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
             for name in (preferred, *nearer):
                 other = loaded(name)
                 errors = jury.errors(other)
+                seen_by = [(jury, errors), *([(judge, found[name])] if panel.pooled else [])]
                 guards = panel.guards(other)
                 for name_of_error, kind, loss in (
                     ("cycle error", CYCLE, _CYCLE_LOSS),
                     ("labels of what moves by itself", MOVING, _MOVING_LOSS),
                 ):
-                    change = jury.gain(errors, {kind: 1.0})
+                    change = joint_gain(seen_by, {kind: 1.0})
                     if change is not None:
                         guards[name_of_error] = Guard(change, loss)
                 seen = gains[name]
-                on_other_half = -math.inf if seen is None else seen.value
-                yield Trial(name, on_other_half, jury.gain(errors), jury.gain(errors, {LOOK: 1.0}), guards)
+                on_other_half = None if panel.pooled else -math.inf if seen is None else seen.value
+                # The half on which it was chosen proves nothing alone.
+                proven = None if jury.gain(errors) is None else joint_gain(seen_by)
+                yield Trial(name, on_other_half, proven, joint_gain(seen_by, {LOOK: 1.0}), guards)
 
         decision = decide(trials(), panel.least_gain)
     report().print(_table(judge, found, gains))

@@ -17,7 +17,11 @@ TOLERANCE = math.log(1.01)
 
 
 def trial(
-    name: str = "last", gain: Gain | None = GOOD, census: Gain | None = NOISE, chosen: float = 0.2, **guards: Gain
+    name: str = "last",
+    gain: Gain | None = GOOD,
+    census: Gain | None = NOISE,
+    chosen: float | None = 0.2,
+    **guards: Gain,
 ) -> Trial:
     return Trial(name, chosen, gain, census, {key: Guard(value, TOLERANCE) for key, value in guards.items()})
 
@@ -51,6 +55,13 @@ def test_else_the_original_is_kept_and_it_is_said_why(gain: Gain | None, census:
     assert found.candidate is None
     assert why in found.reason
     assert found.line() == f"kept: the original weights ({found.reason})"
+
+
+def test_of_both_halves_together_one_gain_is_asked_for() -> None:
+    assert decide([trial(chosen=None)]).decision == "improved"
+    small = decide([trial(gain=Gain(LEAST_GAIN / 2, LEAST_GAIN / 4, LEAST_GAIN), chosen=None), trial("half")])
+    assert small.decision == "kept"
+    assert "estimate of 3.0 % only: below 5.8 %" in small.reason
 
 
 def test_a_gain_must_be_there_on_both_halves() -> None:

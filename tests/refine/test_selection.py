@@ -15,7 +15,7 @@ from refine_motion.models.base import FrameFeatures
 from refine_motion.refine import panel
 from refine_motion.refine.decision import Decision
 from refine_motion.refine.gain import Gain
-from refine_motion.refine.judge import CYCLE, KINDS, MOVING
+from refine_motion.refine.judge import CYCLE, KINDS, LABELS, MOVING, joint_gain
 from refine_motion.refine.judging import FlowJudge
 from refine_motion.refine.panel import FlowPanel, TrackPanel
 from refine_motion.refine.selection import SelectionSettings, choose
@@ -234,6 +234,24 @@ def test_labels_and_census_make_the_gain() -> None:
     assert census.value > 0.3
 
 
+def test_judges_together_weigh_as_many_items_as_they_have() -> None:
+    """As if all items were one judge's, its units apart."""
+    judges = [FlowJudge(Data(pairs=n).held_out_samples("choose"), range(n), Knowing(), 1, CPU) for n in (2, 4)]  # type: ignore[arg-type]
+    errors = [judge.errors(model) for judge, model in zip(judges, (Knowing(0.1, 0.1), Knowing(0.3, 0.3)), strict=True)]  # type: ignore[arg-type]
+    alone = [judge.gain(found, {LABELS: 1.0}) for judge, found in zip(judges, errors, strict=True)]
+    both = joint_gain(list(zip(judges, errors, strict=True)), {LABELS: 1.0})
+    assert both is not None
+    assert alone[0] is not None
+    assert alone[1] is not None
+    assert both.value == pytest.approx((2 * alone[0].value + 4 * alone[1].value) / 6)
+    # Six units are drawn: the interval holds those of two that gain more and four that gain less.
+    assert alone[1].value <= both.low < both.value < both.high < alone[0].value
+    assert joint_gain([]) is None
+    nothing = FlowJudge(Held(), [], Knowing(), 1, CPU)  # type: ignore[arg-type]
+    only = joint_gain([(judges[0], errors[0]), (nothing, nothing.errors(Knowing()))], {LABELS: 1.0})  # type: ignore[arg-type]
+    assert only == alone[0]
+
+
 def test_errors_by_hand() -> None:
     data = Data()
     judge = FlowJudge(data.held_out_samples("choose"), [0, 1], Knowing(), 1, CPU)  # type: ignore[arg-type]
@@ -341,6 +359,38 @@ def test_one_that_gains_too_little_is_not_preferred(monkeypatch: pytest.MonkeyPa
     assert chosen(trained).candidate == "uneven"
 
 
+class Torn(Data):
+    """On the half that decides, labels are off by so many pixels, on the side away from the original."""
+
+    def __init__(self, off: float, pairs: int = 2):
+        super().__init__(pairs=pairs)
+        self.off = off
+
+    def held_out_samples(self, part: str, limit: int = 32) -> Any:
+        found = super().held_out_samples(part, limit)
+        for sample in found if part == "decide" else ():
+            sample["flow"] = sample["flow"] + self.off * torch.tensor([1.0, 0.0]).view(2, 1, 1)
+        return found
+
+
+def test_one_half_that_is_in_doubt_decides_alone_or_with_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    student = {"last": Knowing(0.08, 0.08)}
+    # The original is 0.21 px off there, the student 0.11: hardly a gain of what is asked for.
+    monkeypatch.setattr(panel.FlowPanel, "least_gain", 0.9)
+    assert chosen(student, Torn(0.19)).decision == "kept"
+    monkeypatch.setattr(panel.FlowPanel, "pooled", True)
+    assert chosen(student, Torn(0.19)).decision == "improved"
+    # Where all of it speaks against the student, so does the sum.
+    assert chosen(student, Torn(0.4)).decision == "kept"
+
+
+def test_the_half_that_chose_does_not_decide_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panel.FlowPanel, "pooled", True)
+    data = Data()
+    data.parts["decide"] = []
+    assert "too little" in chosen({"last": Knowing(0.08, 0.08)}, data).reason
+
+
 def test_the_panel_says_by_what_candidates_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     # The uneven one is as bad as the original where something moves: it gains more than the even one, but less surely.
     trained = {"uneven": Knowing(0.08, 0.4), "even": Knowing(0.115, 0.115)}
@@ -354,6 +404,7 @@ def test_flow_is_chosen_by_the_estimate_and_tracks_by_its_lower_end() -> None:
     assert FlowPanel.worth(gain) == gain.value
     assert TrackPanel.worth(gain) == gain.low
     assert (FlowPanel.largest, TrackPanel.largest) == (1.0, 0.5)
+    assert (FlowPanel.pooled, TrackPanel.pooled) == (False, True)
 
 
 def test_settings() -> None:
