@@ -114,7 +114,7 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
         slow = panel.is_slow()
         least = min(mixtures, key=lambda name: mixtures[name])
         allowed = [least] if slow else [name for name in worth if mixtures.get(name, 1.0) <= panel.largest]
-        # What gains too little already where it is chosen would be turned down where it is decided, and others with it.
+        # What gains too little already where it is chosen hardly passes where it is decided, and others end with it.
         able = [name for name in allowed if (seen := gains[name]) is not None and seen.value >= panel.least_gain]
         preferred = max(able or allowed, key=lambda name: worth[name])
         share = mixtures.get(preferred, 1.0)
