@@ -76,8 +76,8 @@ def halfway(start: Pips, end: Pips) -> Pips:
 
 
 def table(rows: dict[str, tuple[float, ...]]) -> str:
-    """Of each domain delta_avg before; and of half and all of the way, the mean change and that of the worst clip."""
-    lines = ["| domain | before | half of the way | worst clip | all of it | worst clip |", "|---" * 6 + "|"]
+    """Of each domain delta_avg before; and of half and all of the way, the mean change and that of the worst video."""
+    lines = ["| domain | before | half of the way | worst video | all of it | worst video |", "|---" * 6 + "|"]
     before, half, worst_half, whole, worst_whole = zip(*rows.values(), strict=True)
     overall = (mean(before), mean(half), min(worst_half), mean(whole), min(worst_whole))
     for name, (first, *changes) in {**rows, "mean": overall}.items():
