@@ -11,8 +11,8 @@ frames from the first labelled one to the last. The joints of the first frame ar
 a joint is found when it is nearer than 0.2 of the root of the animal's area *in that frame*. A video's value is the
 share of all its joints and frames, the benchmark's the mean over videos.
 
-All of the mask is the animal. PIPs' script takes its red channel alone, in which the second object of DAVIS 2017's
-palette, (0, 128, 0), is black: with masks of several objects its areas are smaller, so its limits narrower.
+PIPs' script takes the red channel of the mask alone, in which the second object of DAVIS 2017's palette, (0, 128, 0), is
+black: of a horse and its rider only the first counts.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Badja(TrackBenchmark):
     Args:
         root: folder that holds ``joint_annotations/`` and ``DAVIS/``.
         variant: ``official`` scores every joint that is seen in a later frame, as published, though one that is not
-            seen in the first frame is started at whatever the file says there, mostly (0, 0). ``filtered`` leaves
-            those joints out.
+            seen in the first frame is started at whatever the file says there, mostly (0, 0), and of masks with
+            several objects the red ones are the animal. ``filtered`` leaves those joints out, and takes all of a mask.
     """
 
     columns = (Column("pck_t", "PCK-T"),)
@@ -71,8 +71,10 @@ class Badja(TrackBenchmark):
         """The score and the variant."""
         score = "PCK-T: % of joints nearer than 0.2 of the root of the animal's area in that frame."
         if self.variant == "filtered":
-            return (score, "Joints that are not seen in the first frame are left out: not the published protocol.")
-        return (score, "As published, joints that are not seen in the first frame are started where the file says.")
+            rule = "Joints that are not seen in the first frame are left out, and all objects of a mask are the animal"
+            return (score, f"{rule}: not the published protocol.")
+        rule = "joints that are not seen in the first frame are started where the file says, and the area of masks with"
+        return (score, f"As published, {rule} several objects is that of the red ones.")
 
     def videos(self) -> Iterator[TrackVideo]:
         """The videos of DAVIS; those from elsewhere are counted as skipped.
@@ -114,7 +116,7 @@ class Badja(TrackBenchmark):
             joints, seen = _joints(label, file)
             xy[number - first] = scaled(joints, (height, width), SIZE)
             visible[number - first] = seen
-            areas[number - first] = _area(root / label["segmentation_path"])
+            areas[number - first] = self._area(root / label["segmentation_path"])
         points = torch.arange(len(JOINTS))
         if self.variant == "filtered":
             points = points[visible[0]]
@@ -130,11 +132,17 @@ class Badja(TrackBenchmark):
             areas=areas,
         )
 
+    def _area(self, path: Path) -> int:
+        """Pixels of the animal at the size of the protocol."""
+        picture = read_picture(path)
+        mask = picture[0] if self.variant == "official" else picture.amax(dim=0)
+        return int((F.interpolate(mask[None, None].float(), SIZE, mode="nearest") > 0).sum())
+
 
 def _read_labels(file: Path) -> list[dict[str, Any]]:
     try:
         labels = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BenchmarkError(f"{file}: cannot be read as JSON ({error}); get the file again") from error
     needed = {"image_path", "segmentation_path", "joints", "visibility"}
     if not isinstance(labels, list) or not labels or not all(isinstance(e, dict) and needed <= set(e) for e in labels):
@@ -165,9 +173,3 @@ def _number(path: str, file: Path) -> int:
     if not re.fullmatch("[0-9]{1,9}", Path(path).stem):
         raise BenchmarkError(f"{file}: {path} is no numbered frame; take BADJA's own file")
     return int(Path(path).stem)
-
-
-def _area(path: Path) -> int:
-    """Pixels of the animal at the size of the protocol."""
-    mask = read_picture(path).amax(dim=0)
-    return int((F.interpolate(mask[None, None].float(), SIZE, mode="nearest") > 0).sum())

@@ -69,7 +69,12 @@ class _Type:
 class _Array(np.ndarray):
     """An array whose content is checked before NumPy takes it."""
 
+    _filled = False
+
     def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
+        if self._filled:
+            # NumPy would free memory that something else may look at.
+            raise _RefusedError("an array that is filled twice")
         _, shape, kind, fortran, content = state
         if not isinstance(kind, _Type):
             raise _RefusedError("an array without a type")
@@ -83,6 +88,7 @@ class _Array(np.ndarray):
         if not fits:
             raise _RefusedError("an array whose content does not fit its shape")
         super().__setstate__((1, shape, real, bool(fortran), content))  # type: ignore[arg-type]
+        self._filled = True
 
 
 def _reconstruct(*_: object) -> _Array:
@@ -97,7 +103,10 @@ def _scalar(kind: _Type, content: bytes | str) -> Any:
 def _from_buffer(content: bytes, kind: _Type, shape: tuple[int, ...], order: Any, *_: object) -> NDArray[Any]:
     if not isinstance(kind, _Type) or kind.real().hasobject:
         raise _RefusedError("objects in a buffer")
-    return np.frombuffer(content, dtype=kind.real()).reshape(shape, order=order)
+    # The memory of another array could be of objects, whose addresses could then be written through this one.
+    if not isinstance(content, (bytes, bytearray)):
+        raise _RefusedError(f"the memory of {type(content).__name__}")
+    return np.frombuffer(content, dtype=kind.real()).reshape(shape, order=order).copy(order=order)
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
@@ -163,7 +172,8 @@ def _load(file: BinaryIO, name: str) -> Any:
         return _Unpickler(file, encoding="latin1").load()
     except _RefusedError as error:
         raise BenchmarkError(
-            f"{name}: this pickle asks for {error}, which is no data, so it was not run; take the official file"
+            f"{name}: this pickle asks for {' '.join(str(error).split())}, which is no data, so it was not run; take the "
+            "official file"
         ) from error
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__

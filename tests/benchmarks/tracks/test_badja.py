@@ -108,6 +108,7 @@ def test_just_within_and_just_beyond_the_limit(root: Path, moves) -> None:
     ("content", "message"),
     [
         ("{", "cannot be read as JSON"),
+        ("[" * 100_000, "cannot be read as JSON"),
         ("[]", "is no list of frames"),
         ('[{"image_path": "DAVIS/a/0.jpg"}]', "is no list of frames with image_path, joints"),
         (json.dumps([label(2) | {"joints": [[1, 2]]}]), "00002.jpg has not 37 joints"),
@@ -143,15 +144,18 @@ def test_a_wild_number_of_a_frame_is_refused_at_once(root: Path, last: int) -> N
         list(Badja(str(root)).videos())
 
 
-def test_all_objects_of_a_mask_are_the_animal(root: Path) -> None:
+@pytest.mark.parametrize(("variant", "area"), [("official", 10000), ("filtered", 20000)])
+def test_of_several_objects_the_published_script_counts_the_red_ones(root: Path, variant: Any, area: int) -> None:
     objects = np.zeros((HEIGHT, WIDTH), np.uint8)
     objects[:200, :200], objects[200:400, :200] = 1, 2
     mask = Image.fromarray(objects, mode="P")
     # DAVIS's: the second object is green.
     mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
     mask.save(place(root, 4, "Annotations").with_suffix(".png"))
-    (video,) = Badja(str(root)).videos()
-    assert video.areas.tolist() == [10000, 0, 20000, 400]
+    benchmark = Badja(str(root), variant)
+    (video,) = benchmark.videos()
+    assert video.areas.tolist() == [10000, 0, area, 400]
+    assert "objects" in benchmark.notes[1]
 
 
 def test_no_annotations(tmp_path: Path) -> None:

@@ -99,10 +99,25 @@ def test_code_is_named_and_not_run(tmp_path: Path) -> None:
         # An array of a thousand numbers out of eight bytes.
         b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1000\ntcnumpy\ndtype\n(Vf8\nI0\nI1\ntR"
         b"I00\nVAAAAAAAA\ntb.",
+        # Numbers that lie in the memory of an array of objects, and an array that is filled a second time.
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntRp0\n(I1\n(I1\ntcnumpy\ndtype\n(VO8\nI0\n"
+        b"I1\ntRI00\n(lNatb0cnumpy.core.numeric\n_frombuffer\n(g0\ncnumpy\ndtype\n(Vu8\nI0\nI1\ntR(I1\ntVC\ntR.",
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1\ntcnumpy\ndtype\n(Vu1\nI0\nI1\ntR"
+        b"p1\nI00\nVA\ntb(I1\n(I2\ntg1\nI00\nVAA\ntb.",
+        # Names of two lines.
+        b"\x80\x04\x8c\x04os\nx\x8c\x01y\x93.",
     ],
 )
 def test_what_is_no_data(tmp_path: Path, content: bytes) -> None:
     assert "which is no data" in refused(tmp_path / "a.pkl", content)
+
+
+def test_numbers_in_a_buffer_are_a_copy_of_it(tmp_path: Path) -> None:
+    array = b"cnumpy.core.numeric\n_frombuffer\n(g0\ncnumpy\ndtype\n(Vu1\nI0\nI1\ntR(I2\ntVC\ntR"
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x05\x96\x02" + bytes(7) + b"abp0\n0(" + array + array + b"g0\nt.")
+    first, second, raw = read_pickle(tmp_path / "a.pkl")
+    first[0] = 0
+    assert (second.tolist(), raw) == ([97, 98], b"ab")
 
 
 @pytest.mark.parametrize(
