@@ -11,8 +11,8 @@ frames from the first labelled one to the last. The joints of the first frame ar
 a joint is found when it is nearer than 0.2 of the root of the animal's area *in that frame*. A video's value is the
 share of all its joints and frames, the benchmark's the mean over videos.
 
-PIPs' script takes the red channel of the mask alone, in which the second object of DAVIS 2017's palette, (0, 128, 0), is
-black: of a horse and its rider only the first counts.
+PIPs' script takes the red channel of the mask alone, in which the second object of DAVIS 2017's palette, (0, 128, 0),
+is black: of a horse and its rider only the first counts.
 """
 
 from __future__ import annotations

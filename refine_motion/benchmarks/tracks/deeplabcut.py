@@ -96,7 +96,8 @@ class DeepLabCut(TrackBenchmark):
         folders = sorted({path.parent for path in root.rglob("CollectedData_*") if path.suffix in (".csv", ".h5")})
         if not folders:
             raise BenchmarkError(
-                f"{root}: holds no CollectedData_*.csv or .h5; give the folder of a DeepLabCut project"
+                f"{root}: holds no CollectedData_*.csv or .h5; give the folder of a DeepLabCut project (labels as COCO "
+                "JSON or as one pickle are not read)"
             )
         for folder in folders:
             name = folder.relative_to(root).as_posix() if folder != root else folder.name
@@ -122,6 +123,8 @@ class DeepLabCut(TrackBenchmark):
 
     def _clips(self, name: str, folder: Path) -> Iterator[TrackVideo]:
         images, numbers, labels = _read(folder)
+        if left := len(numbers) % CLIP:
+            self.skipped[f"labelled frames at the ends of videos, which are no clip of {CLIP}"] += left
         size = _size(images[numbers[0]])
         inside = ((labels >= BORDER) & (labels <= torch.tensor([size[1], size[0]]) - BORDER)).all(dim=-1)
         for begin in range(0, len(numbers) - CLIP + 1, CLIP):

@@ -19,9 +19,9 @@ def follow(model: TrackModel, video: TrackVideo) -> Tracks:
     """Follow the queries of a video.
 
     The model sees the frames as the benchmark serves them; what it says is scaled to the size that is scored. A query
-    on the outer half of a pixel at the edge is moved to that pixel, for the model alone. Where the frames before a
-    query count, the model follows the point through the reversed video as well, and the two ways are joined at the
-    query.
+    on the outer half of a pixel at the edge, or beyond, is moved to the nearest pixel, for the model alone. Where the
+    frames before a query count, the model follows the point through the reversed video as well, and the two ways are
+    joined at the query.
 
     Args:
         model: in eval mode.

@@ -171,9 +171,9 @@ def _load(file: BinaryIO, name: str) -> Any:
     try:
         return _Unpickler(file, encoding="latin1").load()
     except _RefusedError as error:
+        wanted = " ".join(str(error).split())
         raise BenchmarkError(
-            f"{name}: this pickle asks for {' '.join(str(error).split())}, which is no data, so it was not run; take the "
-            "official file"
+            f"{name}: this pickle asks for {wanted}, which is no data, so it was not run; take the official file"
         ) from error
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -8,7 +8,8 @@
 
 ``video`` is the path in the folder, of a file or of a folder of frames; frames count from 0; x and y are pixels of the
 video, integers at pixel centres. ``visible`` is 0 or 1, and 1 where the column is missing. Frames of a point without a
-row are not scored. A point is given in its first visible row, and scored in every later row of it.
+row are not scored. A point is given in its first visible row, and scored in every later row of it; one without such a
+row is left out, as it could only survive.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import csv
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -80,11 +81,18 @@ class TracksCsv(TrackBenchmark):
             raise BenchmarkError("no table of points given: pass the CSV file as --data.table")
         path = Path(self.table).expanduser()
         for name, rows in _read_table(path).items():
-            yield _video(root, name, rows, path)
+            yield self._video(root, name, rows, path)
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
         """See :func:`refine_motion.benchmarks.tracks.scoring.error_scores`."""
         return error_scores(video, tracks)
+
+    def _video(self, root: Path, name: str, rows: list[_Row], path: Path) -> TrackVideo:
+        video = _tracks(root, name, rows, path)
+        scored = video.valid[:, video.points].any(dim=0)
+        if not scored.all():
+            self.skipped["points without a row behind the one in which they are given"] += int((~scored).sum())
+        return replace(video, queries=video.queries[scored], points=video.points[scored])
 
 
 def _read_table(path: Path) -> dict[str, list[_Row]]:
@@ -128,7 +136,7 @@ def _row(cells: dict[str, str], line: int, path: Path) -> _Row:
     return _Row(line, cells["point"], frame, x, y, visible == "1")
 
 
-def _video(root: Path, name: str, rows: list[_Row], path: Path) -> TrackVideo:
+def _tracks(root: Path, name: str, rows: list[_Row], path: Path) -> TrackVideo:
     try:
         info = open_single(root / name)
     except VideoError as error:

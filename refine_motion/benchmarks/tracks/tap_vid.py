@@ -15,6 +15,7 @@ that no distance changes. Places of hidden points mean nothing. The value of a b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -79,7 +80,10 @@ class TapVid(TrackBenchmark):
     @property
     def notes(self) -> tuple[str, ...]:
         """The scores."""
-        return ("AJ: average Jaccard. d_avg: % of seen places nearer than 1, 2, 4, 8, 16 px. OA: occlusion accuracy.",)
+        return (
+            "AJ: average Jaccard. d_avg: % of seen places nearer than 1, 2, 4, 8, 16 px. OA: occlusion accuracy.",
+            "Places are shares of 256 px, as the authors score them; some codes score shares of 255 px.",
+        )
 
     def videos(self) -> Iterator[TrackVideo]:
         """One file is held at a time.
@@ -88,7 +92,10 @@ class TapVid(TrackBenchmark):
             BenchmarkError: there is no such file, or one is damaged or holds something else.
         """
         self.skipped.clear()
-        for path in self._files():
+        files = self._files()
+        if self.place().is_dir() and (absent := _absent(files)):
+            self.skipped["files of the set, which are not there"] += absent
+        for path in files:
             # All of a file at once: what is wrong with its last is told before its first is scored.
             yield from [
                 tap_video(
@@ -191,10 +198,17 @@ def _table(entry: Any, key: str, source: str) -> NDArray[np.float32]:
         return table.astype(np.float32)
 
 
+def _absent(files: Sequence[Path]) -> int:
+    """How many files there should be besides some, as the names of shards say."""
+    counts = [int(found[1]) for path in files if (found := re.fullmatch(r"\d+_of_(\d+)", path.stem))]
+    return max(0, max(counts, default=0) - len(counts))
+
+
 def _entries(path: Path) -> Iterable[tuple[str, Any]]:
     content = read_pickle(path)
     if isinstance(content, dict):
-        return [(str(name), entry) for name, entry in content.items()]
+        # In one line, wherever a name is shown.
+        return [(" ".join(str(name).split()), entry) for name, entry in content.items()]
     if isinstance(content, list):
         # Names have to differ between the files of a set, too.
         return [(f"{path.stem}/{number:03d}", entry) for number, entry in enumerate(content)]

@@ -53,6 +53,10 @@ class TrackRow:
         values = {kind: getattr(self, kind) for kind in _WHOSE}
         return {kind: scores for kind, scores in values.items() if scores is not None}
 
+    def has(self, score: str) -> bool:
+        """Whether it is a number for all of them, so that their means are over the same videos."""
+        return not any(math.isnan(scores[score]) for scores in self.kinds().values())
+
 
 @dataclass(frozen=True)
 class TrackTable:
@@ -74,10 +78,17 @@ class TrackTable:
 
     @property
     def mean(self) -> TrackRow:
-        """Plain mean over the videos that have the score; frames and queries are added."""
-        kinds = {kind: _mean([row.kinds()[kind] for row in self.rows]) for kind in self.rows[0].kinds()}
+        """Plain mean over the videos that have the score of every model; frames and queries are added."""
+        kinds = {kind: self._mean(kind) for kind in self.rows[0].kinds()}
         frames, queries = sum(row.frames for row in self.rows), sum(row.queries for row in self.rows)
         return TrackRow("mean", "", frames, queries, kinds["scores"], kinds.get("against"), kinds["still"])
+
+    def _mean(self, kind: str) -> dict[str, float]:
+        means = {}
+        for name in self.rows[0].kinds()[kind]:
+            known = [row.kinds()[kind][name] for row in self.rows if row.has(name)]
+            means[name] = sum(known) / len(known) if known else math.nan
+        return means
 
     @property
     def intervals(self) -> dict[str, DifferenceInterval]:
@@ -166,9 +177,12 @@ class TrackTable:
         intervals = self.intervals
         lines += [_sentence(each, intervals[each.score]) for each in self.columns if each.score in intervals]
         for column in self.columns:
-            without = sum(math.isnan(row.scores[column.score]) for row in self.rows)
+            without = sum(not row.has(column.score) for row in self.rows)
             if without:
-                lines.append(f"{without} of {len(self.rows)} videos have no {column.heading} and are not in its mean.")
+                whose = " of every model" if self.rows[0].against is not None else ""
+                lines.append(
+                    f"{without} of {len(self.rows)} videos have no {column.heading}{whose} and are not in its mean."
+                )
         lines += [f"Skipped: {count} {reason}." for reason, count in self.skipped.items()]
         if len(self.rows) > _MOST_ROWS:
             lines.append(f"The rows of the {len(self.rows)} videos are not shown; the table as CSV has them.")
@@ -182,14 +196,6 @@ def _sentence(column: Column, interval: DifferenceInterval) -> str:
         f"{column.heading} against before: {ends[0]:+.2f}, 95% interval {ends[1]:+.2f} to {ends[2]:+.2f} "
         f"({interval.units} recordings resampled{better})."
     )
-
-
-def _mean(all_scores: Sequence[Scores]) -> dict[str, float]:
-    means = {}
-    for name in all_scores[0]:
-        known = [scores[name] for scores in all_scores if not math.isnan(scores[name])]
-        means[name] = sum(known) / len(known) if known else math.nan
-    return means
 
 
 def _flat(row: TrackRow) -> dict[str, float | None]:

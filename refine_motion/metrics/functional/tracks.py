@@ -100,7 +100,8 @@ def tap_vid(
 
     Returns:
         float64 scalars, or ``(N,)``, in 0..1: ``oa``, ``delta_1`` to ``delta_16``, ``delta_avg``, ``jaccard_1`` to
-        ``jaccard_16``, ``aj``.
+        ``jaccard_16``, ``aj``; all but ``oa`` are no numbers where no counted point is seen, so that all are means over
+        the same videos (officially the Jaccard is 0 there, unless nothing is said to be seen).
 
     Raises:
         ValueError: see :func:`distance`.
@@ -119,7 +120,7 @@ def tap_vid(
         hits = total(seen & near & pred_visible)
         misses = total(counted & pred_visible & (~visible | ~near))
         found[f"delta_{k}"] = total(seen & near) / total(seen)
-        found[f"jaccard_{k}"] = hits / (total(seen) + misses)
+        found[f"jaccard_{k}"] = torch.where(total(seen) > 0, hits / (total(seen) + misses), torch.nan)
     found["delta_avg"] = torch.stack([found[f"delta_{k}"] for k in THRESHOLDS]).mean(dim=0)
     found["aj"] = torch.stack([found[f"jaccard_{k}"] for k in THRESHOLDS]).mean(dim=0)
     return found

@@ -81,9 +81,9 @@ def test_clean(root: Path) -> None:
         ("HT21-01/000001", "HT21-01", 8),
         ("HT21-01/000025", "HT21-01", 8),
     ]
-    # Every head that is seen in the first frame, moving or not.
+    # Every head that is seen in the first frame, moving or not; that frame is not scored.
     assert first.queries.shape == (6, 3)
-    assert first.valid[:, 5].tolist() == [True] * 7 + [False]
+    assert first.valid[:, 5].tolist() == [False] + [True] * 6 + [False]
     assert first.visible.all(dim=0).tolist() == [True, False, True, False, True, False]
     assert [round(float(frame.float().mean())) for frame in first.frames()] == [1, 4, 7, 10, 13, 16, 19, 22]
     assert next(iter(first.frames())).shape == (3, 768, 1280)
@@ -110,6 +110,20 @@ def test_rule_of_the_paper(root: Path, moves) -> None:
     assert "weights were chosen by these very scores" in leak
     assert table.skipped == benchmark.skipped
     assert not any("hand-picked" in note for note in Crohd(str(root)).notes)
+
+
+def test_heads_without_a_later_box_cannot_survive(root: Path, rows: list[str]) -> None:
+    (file,) = root.rglob("gt.txt")
+    # Of the frames behind the first, 4 is used and 3 is not.
+    write(file, [*rows, *(row(frame, head, 9) for frame, head in ((1, 8), (3, 8), (1, 9), (4, 9)))])
+    assert len(next(iter(Crohd(str(root)).videos())).queries) == 7
+
+
+def test_sequences_without_frames_are_counted(root: Path, rows: list[str]) -> None:
+    write(root / "HT21Labels/train/HT21-02/gt/gt.txt", rows)
+    benchmark = Crohd(str(root))
+    assert len(list(benchmark.videos())) == 2
+    assert benchmark.skipped == {"sequence with labels but without HT21/train/HT21-02/img1": 1}
 
 
 def test_motion_has_to_be_above_150_px(tmp_path: Path, picture) -> None:
@@ -179,7 +193,7 @@ def test_a_missing_frame_does_not_shift_the_labels(root: Path) -> None:
 
 def test_numbers_of_heads_may_be_large(root: Path, rows: list[str]) -> None:
     (file,) = root.rglob("gt.txt")
-    write(file, [*rows, row(1, 10**12, 3)])
+    write(file, [*rows, row(1, 10**12, 3), row(4, 10**12, 3)])
     first, _ = Crohd(str(root)).videos()
     assert len(first.queries) == 7
 

@@ -267,12 +267,20 @@ def test_rule_of_the_paper(tmp_path: Path, picture) -> None:
     assert (video.name, video.unit) == ("horse1/000000", "horse1")
     assert video.points.tolist() == [0, 3]
     assert [int(frame[0, 0, 0]) for frame in video.frames()] == list(range(0, 32, 4))
-    # One clip has no point, and the last six frames are no clip.
-    assert benchmark.skipped == {"clips without a point that fits the rule": 1}
+    assert benchmark.skipped == {
+        "clips without a point that fits the rule": 1,
+        "labelled frames at the ends of videos, which are no clip of 32": 6,
+    }
     (leak,) = (note for note in benchmark.notes if "hand-picked" in note)
     assert "true visibility" in leak
     assert "start at their true places" in leak
     assert "weights chosen by these very scores" in leak
+
+
+def test_videos_that_are_too_short_for_a_clip(tmp_path: Path, picture, moves) -> None:
+    root = project(tmp_path, picture, {n: [(50.0, 50.0)] for n in range(31)}, frames=31)
+    with pytest.raises(BenchmarkError, match="nothing to score: 31 labelled frames at the ends of videos"):
+        evaluate_tracks(moves(), DeepLabCut(str(root), preset="paper"), progress=False)
 
 
 def test_what_is_missing(tmp_path: Path, picture) -> None:

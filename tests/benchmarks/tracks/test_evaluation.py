@@ -140,6 +140,20 @@ def test_a_video_without_a_score_is_told(moves) -> None:
     assert "2 of 2 videos have no ATE occ and are not in its mean." in table.remarks()
 
 
+def test_means_of_two_models_are_over_the_same_videos(moves) -> None:
+    class OfSeen(Made):
+        def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
+            found = super().scores(video, tracks)
+            # Like whether a point stays on its object, where the model says that it is seen.
+            lost = video.name == "b" and not tracks.visible.any()
+            return dict.fromkeys(found, math.nan) if lost else found
+
+    table = evaluate_tracks(moves(4), OfSeen(video("a", 2.0), video("b", 4.0)), moves(seen=False), progress=False)
+    assert table.rows[1].scores["ate"] == pytest.approx(4, abs=1e-4)
+    assert (table.mean.scores["ate"], table.mean.against["ate"], table.mean.still["ate"]) == pytest.approx((0, 4, 4))
+    assert "1 of 2 videos have no ATE px of every model and are not in its mean." in table.remarks()
+
+
 def test_many_videos_are_not_printed(moves, capsys: pytest.CaptureFixture[str]) -> None:
     table = evaluate_tracks(moves(), Made(*(video(f"v{n}", 1.0, frames=2) for n in range(61))), progress=False)
     table.print()

@@ -47,8 +47,16 @@ def test_rows_become_tracks(videos: Path, tmp_path: Path, moves) -> None:
 
 
 def test_without_the_column_every_row_is_seen(videos: Path, tmp_path: Path) -> None:
-    (video,) = benchmark(videos, tmp_path, "point,video,x,y,frame\na,walk,1,2,3\n").videos()
+    (video,) = benchmark(videos, tmp_path, "point,video,x,y,frame\na,walk,1,2,3\na,walk,1,2,4\n").videos()
     assert video.queries.tolist() == [[3, 1, 2]]
+    assert torch.nonzero(video.valid).tolist() == [[4, 0]]
+
+
+def test_a_point_that_cannot_be_scored_does_not_survive(videos: Path, tmp_path: Path, moves) -> None:
+    text = HEAD + "walk,lone,0,9,9,1\nwalk,lost,0,20,20,1\nwalk,lost,1,90,20,1\n"
+    table = evaluate_tracks(moves(), benchmark(videos, tmp_path, text), progress=False)
+    assert (table.rows[0].queries, table.rows[0].scores["survival_50"]) == (1, pytest.approx(1 / 6))
+    assert table.skipped == {"points without a row behind the one in which they are given": 1}
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,11 @@ def test_lists_without_names_and_jpegs(tmp_path: Path, entry: dict[str, Any]) ->
         jpegs.append(buffer.getvalue())
     for shard in ("0000_of_0010", "0001_of_0010"):
         write(tmp_path / f"shards/{shard}.pkl", [entry, entry | {"video": jpegs}])
-    videos = list(TapVid(str(tmp_path), subset="kinetics").videos())
+    benchmark = TapVid(str(tmp_path), subset="kinetics")
+    videos = list(benchmark.videos())
+    assert benchmark.skipped == {"files of the set, which are not there": 8}
+    alone = TapVid(str(tmp_path / "shards/0001_of_0010.pkl"), subset="kinetics")
+    assert (len(list(alone.videos())), alone.skipped) == (2, {})
     assert [video.name for video in videos] == [f"000{s}_of_0010/00{n}" for s in (0, 1) for n in (0, 1)]
     for plain, decoded in zip(videos[0].frames(), videos[1].frames(), strict=True):
         assert (plain.int() - decoded.int()).abs().max() <= 2
@@ -141,6 +145,39 @@ def test_lists_without_names_and_jpegs(tmp_path: Path, entry: dict[str, Any]) ->
     root = write(tmp_path / "broken.pkl", [entry | {"video": jpegs}])
     with pytest.raises(BenchmarkError, match=r"broken\.pkl: broken/000: frame 4: its JPEG cannot be read"):
         list(next(TapVid(str(root)).videos()).frames())
+
+
+def test_shards_as_the_official_script_writes_them(tmp_path: Path, entry: dict[str, Any]) -> None:
+    """Its frames are an array of the bytes of JPEGs, all as long as the longest."""
+    jpegs = []
+    for frame in entry["video"]:
+        buffer = BytesIO()
+        Image.fromarray(np.repeat(np.repeat(frame, 3, 0), 1 + int(frame[0, 0, 0]), 1)).save(buffer, format="JPEG")
+        jpegs.append(buffer.getvalue())
+    assert len({len(jpeg) for jpeg in jpegs}) > 1
+    write(tmp_path / "0000_of_0001.pkl", [entry | {"video": np.array(tuple(jpegs))}])
+    (video,) = TapVid(str(tmp_path), subset="kinetics").videos()
+    assert [int(frame[0, 128, 128]) for frame in video.frames()] == pytest.approx(range(12), abs=2)
+
+
+def test_frames_are_scaled_by_lanczos_as_officially(entry: dict[str, Any]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 10, 20, 3), np.uint8)
+    found = next(iter(tap_video("a", entry | {"video": noise}, "first", (256, 256), "a").frames())).permute(1, 2, 0)
+    # The middle pixels of a picture that grows 12.8 times from 20 columns, by the definition of the kernel.
+    at = (128 + 0.5) / 12.8 - 0.5
+    columns = np.arange(20)
+    weights = np.sinc(at - columns) * np.sinc((at - columns) / 3) * (np.abs(at - columns) < 3)
+    at = (128 + 0.5) / 25.6 - 0.5
+    rows = np.sinc(at - np.arange(10)) * np.sinc((at - np.arange(10)) / 3) * (np.abs(at - np.arange(10)) < 3)
+    mixed = np.einsum("r,c,rcd->d", rows / rows.sum(), weights / weights.sum(), noise[0].astype(float))
+    assert found[128, 128].tolist() == pytest.approx(mixed.clip(0, 255).round().tolist(), abs=2)
+
+
+def test_a_name_of_two_lines_is_told_in_one(tmp_path: Path, entry: dict[str, Any]) -> None:
+    del entry["points"]
+    root = write(tmp_path / "a.pkl", {"goat\nb": entry})
+    with pytest.raises(BenchmarkError, match=r"a\.pkl: goat b: has no 'points'"):
+        list(TapVid(str(root)).videos())
 
 
 def test_a_query_at_the_outer_edge_is_moved_for_the_model_alone(entry: dict[str, Any], moves) -> None:
