@@ -12,6 +12,7 @@ from refine_motion.labels.bins import Bins, Quantity
 from refine_motion.labels.clusters import APART_FRACTION, APART_PIXELS, CLUSTERS, motion_cluster
 from refine_motion.labels.label import Label
 from refine_motion.labels.select import LabelRule
+from refine_motion.labels.track_rules import pixels_at
 
 
 class MotionBalance(LabelRule):
@@ -24,6 +25,7 @@ class MotionBalance(LabelRule):
         share: of the weight, for labels that move against the dominant motion; equal for each octant of direction.
         pixels: a label moves against it by more than so many pixels, and
         fraction: by more than this share of the dominant motion.
+        at: frame size ``(H, W)`` in whose pixels that is; None is that of the labels.
         most: no label's weight grows by more than this factor, so that a few wrong labels cannot rule.
         least: a pair with a smaller share of such labels stays as it is.
     """
@@ -35,17 +37,22 @@ class MotionBalance(LabelRule):
         fraction: float = APART_FRACTION,
         most: float = 20.0,
         least: float = 0.001,
+        at: tuple[int, int] | None = None,
     ):
         if not 0 < share < 1 or pixels < 0 or fraction < 0 or most <= 1 or not 0 <= least < 1:
             raise ConfigError(
                 "MotionBalance: share must be between 0 and 1, pixels and fraction not negative, most above 1 and "
                 f"least in [0, 1), got {share}, {pixels}, {fraction}, {most} and {least}"
             )
+        if at is not None and min(at) < 1:
+            raise ConfigError(f"MotionBalance: at must be a height and a width in pixels, got {list(at)}")
         self.share, self.pixels, self.fraction, self.most, self.least = share, pixels, fraction, most, least
+        self.at = None if at is None else (at[0], at[1])
 
     def __call__(self, label: Label, weight: Tensor, generator: torch.Generator) -> Tensor:
         """See :class:`LabelRule`."""
-        group = motion_cluster(label, self.pixels, self.fraction)
+        pixels = self.pixels if self.at is None else pixels_at(self.pixels, self.at, label.size)
+        group = motion_cluster(label, pixels, self.fraction)
         kept = weight > 0
         if (kept & (group > 0)).sum() < max(1.0, self.least * int(kept.sum())):
             return weight

@@ -13,17 +13,26 @@ import torch
 from torch import Tensor
 
 from refine_motion.errors import ConfigError
+from refine_motion.labels.clusters import APART_PIXELS
 from refine_motion.labels.label import Label
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.track_codec import TrackLabel
 
 # The threshold of arXiv 2401.00850 for Horse-30, and the frames in whose pixels it is.
 PAPER_PIXELS, PAPER_SIZE = 3.0, (256, 448)
+# The frames in whose pixels a track has to move against the dominant motion by more than APART_PIXELS in a window to
+# count as moving by itself. Recipes were measured at this size.
+APART_SIZE = (192, 256)
 
 
 def pixels_at(pixels: float, at: tuple[int, int], size: tuple[int, int]) -> float:
     """A length in pixels of frames of one size ``(H, W)``, in those of another: by the root of their areas."""
     return pixels * math.sqrt(size[0] * size[1] / (at[0] * at[1]))
+
+
+def apart_pixels(size: tuple[int, int]) -> float:
+    """By how much a track has to move against the dominant motion to move by itself, in pixels of frames ``(H, W)``."""
+    return pixels_at(APART_PIXELS, APART_SIZE, size)
 
 
 class TrackRule(LabelRule):

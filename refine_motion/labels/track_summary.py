@@ -13,6 +13,7 @@ from refine_motion.labels.clusters import motion_cluster
 from refine_motion.labels.opened import evenly
 from refine_motion.labels.select import LabelRule, weights_in_turn
 from refine_motion.labels.summary import MAX_READ
+from refine_motion.labels.track_rules import apart_pixels
 from refine_motion.labels.track_store import ClipKey, TrackStore
 from refine_motion.labels.weighted import WeightedLabels
 
@@ -108,7 +109,7 @@ def summarise_tracks(
     known = frames = 0
     for key in chosen:
         label = store.read(key)
-        apart = motion_cluster(label) > 0
+        apart = motion_cluster(label, apart_pixels(label.size)) > 0
         weights = list(weights_in_turn(labels.rules_of(key.video), label, seed=0))
         for row, weight in enumerate(weights):
             kept[row] += (weight > 0).sum()

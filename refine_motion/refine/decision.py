@@ -45,18 +45,21 @@ class Guard:
 
 @dataclass(frozen=True)
 class Trial:
-    """What the deciding half says of one candidate.
+    """What is held out says of one candidate.
 
     Attributes:
         name: of the candidate.
-        chosen: its gain on the other half, on which it was chosen; None where ``gain`` is over both.
-        gain: over the original by all kinds of errors; None where there was too little to compare.
+        chosen: its gain on the half on which it was chosen; None where ``gain`` is over both.
+        alone: its gain on the half that decides.
+        gain: over the original by all kinds of errors, on the half that decides or on both; None where there was too
+            little to compare.
         census: by the census error alone, which is of the picture and not of the teacher.
         guards: by what is guarded, in the words of a message.
     """
 
     name: str
     chosen: float | None
+    alone: float
     gain: Gain | None
     census: Gain | None
     guards: Mapping[str, Guard]
@@ -145,6 +148,8 @@ def _against(trial: Trial, least: float) -> tuple[str | None, bool]:
         )
     smaller = trial.gain.value if trial.chosen is None else min(trial.gain.value, trial.chosen)
     better = smaller >= least
+    if better and trial.alone <= 0:
+        return f"{trial.name} is better only on the half of what is held out on which it was chosen", True
     if better and trial.census.high < 0:
         return f"{trial.name} is nearer to the labels, but the frames contradict it (census error)", True
     if not better and trial.gain.low > 0:

@@ -62,15 +62,14 @@ def hold_out_spans(windows: Sequence[TrackWindow], share: float, seed: int) -> H
     return in_blocks(windows, share, seed)
 
 
-def moments(windows: Sequence[TrackWindow]) -> list[int]:
-    """Numbers, the same for windows of the same piece of video, which are not independent of one another.
+def moments(windows: Sequence[TrackWindow]) -> list[str]:
+    """Names, the same for windows of the same piece of video, which are not independent of one another.
 
     Args:
         windows: any.
     """
-    pieces = _pieces(windows)
-    first = {(piece.video, span): number for number, piece in enumerate(pieces) for span in piece.spans}
-    return [first[window.clip.video.path, _span(window)] for window in windows]
+    begin = {(p.video, span): f"{p.video} from {p.whole.first}" for p in _pieces(windows) for span in p.spans}
+    return [begin[window.clip.video.path, _span(window)] for window in windows]
 
 
 @dataclass(frozen=True)

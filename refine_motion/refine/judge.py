@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -33,7 +33,7 @@ class Judge(ABC, Generic[Model]):
     """Compares models with the original one on some held-out items, all by places that the original model chose.
 
     Args:
-        units: of each item, what it shares frames with.
+        units: of each item, what it shares frames with, under one name in all judges.
         floors: of each kind of error, a difference that is nothing.
 
     Attributes:
@@ -44,7 +44,7 @@ class Judge(ABC, Generic[Model]):
     weights: Mapping[str, Sums]
     original: Mapping[str, Sums]
 
-    def __init__(self, units: Sequence[int], floors: Mapping[str, float]):
+    def __init__(self, units: Sequence[Hashable], floors: Mapping[str, float]):
         self.units, self.floors = list(units), floors
 
     @abstractmethod
@@ -90,14 +90,13 @@ def joint_gain(
     """How much lower a model's errors are than the original's, by several judges together.
 
     Args:
-        found: judges over different items, and the model's errors by each.
+        found: judges over different items, or different places in the same ones, and the model's errors by each.
         kinds: what counts and how much.
 
     Returns:
         None where there is too little to tell.
     """
-    # Units of one judge share no frames with those of another.
-    units = [(number, unit) for number, (judge, _) in enumerate(found) for unit in judge.units]
+    units = [unit for judge, _ in found for unit in judge.units]
     if not units:
         return None
     order = {unit: number for number, unit in enumerate(dict.fromkeys(units))}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,14 +37,12 @@ class HeldPair:
         image_b: ``(1, 3, H, W)`` uint8.
         label: ``(1, 2, H, W)`` flow in pixels.
         masks: ``(1, H, W)`` bool of each kind of error.
-        unit: what it shares frames with.
     """
 
     image_a: Tensor
     image_b: Tensor
     label: Tensor
     masks: Mapping[str, Tensor]
-    unit: int
 
 
 class FlowJudge(Judge[FlowModel]):
@@ -52,7 +50,7 @@ class FlowJudge(Judge[FlowModel]):
 
     Args:
         samples: as of :meth:`VideoLabelDataModule.held_out_samples`.
-        units: of each sample.
+        units: see :class:`Judge`.
         original: the model before the refinement.
         iters: iterations of every model.
         device: where they run.
@@ -61,7 +59,7 @@ class FlowJudge(Judge[FlowModel]):
     def __init__(
         self,
         samples: Iterable[Mapping[str, Any]],
-        units: Sequence[int],
+        units: Sequence[Hashable],
         original: FlowModel,
         iters: int,
         device: torch.device,
@@ -70,11 +68,11 @@ class FlowJudge(Judge[FlowModel]):
         self.iters, self.device = iters, device
         self.pairs: list[HeldPair] = []
         before = []
-        for sample, unit in zip(samples, units, strict=True):
+        for sample in samples:
             a, b = sample["image_a"][None], sample["image_b"][None]
             label, weight, region = sample["flow"][None], sample["weight"], sample["region"]
             flows = self._flows(original, a, b)
-            self.pairs.append(HeldPair(a, b, label, _masks(flows, label, weight, region), unit))
+            self.pairs.append(HeldPair(a, b, label, _masks(flows, label, weight, region)))
             before.append(_maps(a, b, label, flows))
         ones = [torch.ones_like(pair.label[:, 0]) for pair in self.pairs]
         self.weights = self._in_blocks([dict.fromkeys(_FLOORS, one) for one in ones])

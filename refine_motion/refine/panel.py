@@ -109,7 +109,7 @@ class FlowPanel(Panel[FlowModel]):
         first = self.data.held_out_samples(part, 1)
         pixels = first[0]["region"].numel() if len(first) else 1
         samples = self.data.held_out_samples(part, min(_MOST, max(_FEWEST, _PIXELS // pixels)))
-        units = [window for window, _ in samples.samples]
+        units = [f"{part} {window}" for window, _ in samples.samples]
         return FlowJudge(samples, units, self.original, self.iters, self.device)
 
     def is_slow(self) -> bool:

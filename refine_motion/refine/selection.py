@@ -138,8 +138,10 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
                 seen = gains[name]
                 on_other_half = None if panel.pooled else -math.inf if seen is None else seen.value
                 # The half on which it was chosen proves nothing alone.
-                proven = None if jury.gain(errors) is None else joint_gain(seen_by)
-                yield Trial(name, on_other_half, proven, joint_gain(seen_by, {LOOK: 1.0}), guards)
+                alone = jury.gain(errors)
+                proven = None if alone is None else joint_gain(seen_by)
+                decides = -math.inf if alone is None else alone.value
+                yield Trial(name, on_other_half, decides, proven, joint_gain(seen_by, {LOOK: 1.0}), guards)
 
         decision = decide(trials(), panel.least_gain)
     report().print(_table(judge, found, gains))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from refine_motion.labels.clusters import cluster_of
 from refine_motion.labels.track_codec import mean_step
+from refine_motion.labels.track_rules import apart_pixels
 from refine_motion.models.pips import Pips
 from refine_motion.motion.patches import patch_error
 from refine_motion.refine.judge import CYCLE, LABELS, LOOK, MOVING, Judge, Sums, block_of
@@ -88,7 +89,7 @@ def _held(sample: Mapping[str, Any]) -> HeldWindow:
     frames, places, known = sample["frames"], sample["places"], sample["known"].clone()
     # In the first frame all models are right.
     known[0] = False
-    moving = known & (cluster_of(sample["flow"], sample["relative"]) > 0)
     size = (frames.shape[-2], frames.shape[-1])
+    moving = known & (cluster_of(sample["flow"], sample["relative"], apart_pixels(size)) > 0)
     block = block_of(places[0], size).expand(len(places), -1)
     return HeldWindow(frames, places, {LABELS: known, CYCLE: known, LOOK: known, MOVING: moving}, block)

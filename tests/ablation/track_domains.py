@@ -36,7 +36,7 @@ class Score:
         seed: its seed.
         decision: ``improved`` or ``kept``.
         videos: of each held-out clip by name, delta_avg before, after, and of standing still, per cent.
-        gain: of the chosen candidate, or of the one that was turned down, on the half that decides; estimated without
+        gain: of the chosen candidate, or of the one that was turned down, on all that is held out; estimated without
             truth, per cent.
         candidates: of each by its name, what it gains at least on the half that chooses, and its true delta_avg on half
             of the clips; empty where that was not asked for.

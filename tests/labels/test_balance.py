@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -145,6 +147,15 @@ def test_clusters_and_balance_agree_on_what_moves() -> None:
     assert torch.equal(weight > 1, motion_cluster(label, pixels=1.0) > 0)
 
 
+@pytest.mark.parametrize(("at", "moves"), [(None, True), ((20, 50), True), ((19, 50), False)])
+def test_pixels_may_be_those_of_a_size(at: Any, moves: bool) -> None:
+    flow = torch.zeros(1000, 2)
+    # 3 px of 20x50 are 3 px here, and of 19x50 3.08.
+    flow[:100, 0] = 3.05
+    weight = select([MotionBalance(at=at)], made_label(flow, size=(25, 40)), 0)
+    assert (weight[0] > 1).item() == moves
+
+
 @pytest.mark.parametrize(
     "make",
     [
@@ -153,6 +164,7 @@ def test_clusters_and_balance_agree_on_what_moves() -> None:
         lambda: MotionBalance(most=1),
         lambda: MotionBalance(pixels=-1),
         lambda: MotionBalance(least=-0.1),
+        lambda: MotionBalance(at=(0, 5)),
         lambda: Balance("colour"),  # type: ignore[arg-type]
         lambda: Balance(power=0),
         lambda: Balance(most=0.5),

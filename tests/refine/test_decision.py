@@ -21,9 +21,10 @@ def trial(
     gain: Gain | None = GOOD,
     census: Gain | None = NOISE,
     chosen: float | None = 0.2,
+    alone: float = 0.2,
     **guards: Gain,
 ) -> Trial:
-    return Trial(name, chosen, gain, census, {key: Guard(value, TOLERANCE) for key, value in guards.items()})
+    return Trial(name, chosen, alone, gain, census, {key: Guard(value, TOLERANCE) for key, value in guards.items()})
 
 
 def test_a_candidate_that_is_better_beyond_noise_is_taken() -> None:
@@ -58,7 +59,10 @@ def test_else_the_original_is_kept_and_it_is_said_why(gain: Gain | None, census:
 
 
 def test_of_both_halves_together_one_gain_is_asked_for() -> None:
-    assert decide([trial(chosen=None)]).decision == "improved"
+    assert decide([trial(chosen=None, alone=1e-6)]).decision == "improved"
+    against = decide([trial(chosen=None, alone=0.0), trial("half")])
+    assert against.decision == "kept"
+    assert "better only on the half of what is held out on which it was chosen" in against.reason
     small = decide([trial(gain=Gain(LEAST_GAIN / 2, LEAST_GAIN / 4, LEAST_GAIN), chosen=None), trial("half")])
     assert small.decision == "kept"
     assert "estimate of 3.0 % only: below 5.8 %" in small.reason
@@ -128,6 +132,7 @@ _trials = st.builds(
     Trial,
     st.sampled_from("abcd"),
     st.floats(-1, 1, allow_subnormal=False),
+    st.floats(-1, 1, allow_subnormal=False),
     st.none() | _gains,
     st.none() | _gains,
     st.dictionaries(st.sampled_from(["slow", "fast"]), st.builds(Guard, _gains, st.just(TOLERANCE))),
@@ -146,6 +151,7 @@ def test_only_what_gains_beyond_noise_and_harms_nothing_is_ever_taken(trials: li
         and t.gain == found.gain
         and t.gain.low > 0
         and min(t.gain.value, t.chosen) >= LEAST_GAIN
+        and t.alone > 0
         and t.census is not None
         and t.census.high >= 0
         and all(guard.gain.high >= -TOLERANCE for guard in t.guards.values())

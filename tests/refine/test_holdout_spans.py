@@ -97,8 +97,12 @@ def test_a_short_piece_is_held_out_as_a_whole() -> None:
 
 def test_moments_are_pieces_of_video() -> None:
     windows = planned(20, 8, backward=True)
-    assert moments(windows) == [0] * 8 + [1] * 2
-    assert moments([windows[9], windows[0], windows[7], windows[1]]) == [0, 1, 2, 1]
+    first, second = windows[0].clip.video.path, windows[9].clip.video.path
+    assert first != second
+    assert moments(windows) == [f"{first} from 0"] * 8 + [f"{second} from 0"] * 2
+    assert moments([windows[9], windows[0], windows[7], windows[1]]) == [
+        f"{second} from 0", f"{first} from 0", f"{first} from 12", f"{first} from 0"
+    ]  # fmt: skip
 
 
 def test_windows_of_varying_length_give_spans() -> None:

@@ -207,7 +207,7 @@ def test_what_was_chosen_on_one_half_is_decided_on_the_other() -> None:
 def test_the_original_chooses_the_pixels_by_its_own_cycle_and_units_are_those_given() -> None:
     samples = Data().held_out_samples("choose")
     judge = FlowJudge(samples, [4, 7], Knowing(blind=0.5), 1, CPU)  # type: ignore[arg-type]
-    assert [pair.unit for pair in judge.pairs] == [4, 7]
+    assert judge.units == [4, 7]
     whole = 2 * HEIGHT * (WIDTH - 12)
     assert judge.weights["labels"].sum() == whole
     for kind in (CYCLE, "census"):
@@ -236,7 +236,8 @@ def test_labels_and_census_make_the_gain() -> None:
 
 def test_judges_together_weigh_as_many_items_as_they_have() -> None:
     """As if all items were one judge's, its units apart."""
-    judges = [FlowJudge(Data(pairs=n).held_out_samples("choose"), range(n), Knowing(), 1, CPU) for n in (2, 4)]  # type: ignore[arg-type]
+    units = [["a", "b"], ["c", "d", "e", "f"]]
+    judges = [FlowJudge(Data(pairs=len(u)).held_out_samples("choose"), u, Knowing(), 1, CPU) for u in units]  # type: ignore[arg-type]
     errors = [judge.errors(model) for judge, model in zip(judges, (Knowing(0.1, 0.1), Knowing(0.3, 0.3)), strict=True)]  # type: ignore[arg-type]
     alone = [judge.gain(found, {LABELS: 1.0}) for judge, found in zip(judges, errors, strict=True)]
     both = joint_gain(list(zip(judges, errors, strict=True)), {LABELS: 1.0})
@@ -247,6 +248,11 @@ def test_judges_together_weigh_as_many_items_as_they_have() -> None:
     # Six units are drawn: the interval holds those of two that gain more and four that gain less.
     assert alone[1].value <= both.low < both.value < both.high < alone[0].value
     assert joint_gain([]) is None
+    # Places in the same items are no more units than these: with fewer than six, blocks are drawn instead.
+    judges[1].units = ["a", "b", "a", "b"]
+    same = joint_gain(list(zip(judges, errors, strict=True)), {LABELS: 1.0})
+    assert same is not None
+    assert (same.value, same == both) == (both.value, False)
     nothing = FlowJudge(Held(), [], Knowing(), 1, CPU)  # type: ignore[arg-type]
     only = joint_gain([(judges[0], errors[0]), (nothing, nothing.errors(Knowing()))], {LABELS: 1.0})  # type: ignore[arg-type]
     assert only == alone[0]
@@ -382,6 +388,11 @@ def test_one_half_that_is_in_doubt_decides_alone_or_with_the_other(monkeypatch: 
     assert chosen(student, Torn(0.19)).decision == "improved"
     # Where all of it speaks against the student, so does the sum.
     assert chosen(student, Torn(0.4)).decision == "kept"
+    # The sum is of no use where the half that decides speaks against it.
+    monkeypatch.setattr(panel.FlowPanel, "least_gain", 0.3)
+    found = chosen(student, Torn(0.34))
+    assert (found.decision, found.gain is not None and found.gain.value > 0.3) == ("kept", True)
+    assert "better only on the half of what is held out on which it was chosen" in found.reason
 
 
 def test_the_half_that_chose_does_not_decide_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ class Lingering(nn.Module):
         return _Found([xy[:, None].expand(-1, 8, -1, -1)])
 
 
-def sample(window: int, moving: bool = True) -> dict[str, Any]:
+def sample(window: int, moving: float = 1.0) -> dict[str, Any]:
     """Points that move by the true step over a texture that does; half of them against a dominant motion."""
     generator = torch.Generator().manual_seed(window)
     coarse = torch.rand(1, 3, 24, 30, generator=generator)
@@ -78,7 +78,7 @@ def sample(window: int, moving: bool = True) -> dict[str, Any]:
     return {"frames": frames.byte(), "places": places, "known": known, **motion, "unit": window}
 
 
-def judge(original: Knowing, **options: bool) -> TrackJudge:
+def judge(original: Knowing, **options: float) -> TrackJudge:
     return TrackJudge([sample(n, **options) for n in range(3)], original, 1, CPU)  # type: ignore[arg-type]
 
 
@@ -93,6 +93,9 @@ def test_errors_by_hand() -> None:
     assert found.mean(errors, CYCLE) == pytest.approx(0, abs=1e-5)
     assert found.mean(found.errors(Knowing(0.0)), LOOK) < 0.05 < found.mean(errors, LOOK)
     assert found.weights[MOVING].sum() == found.weights[LABELS].sum() / 2
+    # In frames that are so small, 2.8 px against the dominant motion are much.
+    assert judge(Knowing(0.5), moving=0.1).weights[MOVING].sum() == found.weights[MOVING].sum()
+    assert judge(Knowing(0.5), moving=0.03).weights[MOVING].sum() == 0
 
 
 def test_the_better_model_gains() -> None:

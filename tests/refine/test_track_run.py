@@ -122,7 +122,9 @@ def test_nothing_is_judged_on_frames_that_were_trained_on(weights: Path, tmp_pat
     assert not frames[0] & (frames[1] | frames[2])
     assert not frames[1] & frames[2]
     # The last two windows overlap, and say nothing independent of one another.
-    assert [sample["unit"] for sample in data.held_out_samples("decide")] == [0, 1, 1]
+    first, *others = (sample["unit"] for sample in data.held_out_samples("decide"))
+    assert others == [others[0]] * 2
+    assert first != others[0]
     # Where most of a half could not be labelled, the rest is parted anew.
     for window in found[2].windows:
         store.path(window.key).unlink()
