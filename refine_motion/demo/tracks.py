@@ -19,9 +19,7 @@ from refine_motion.benchmarks.synthetic.worlds import random_scene
 from refine_motion.demo.plan import MadeClips
 from refine_motion.demo.stages import DemoFolder, Stages, render
 from refine_motion.errors import ConfigError
-from refine_motion.labels.balance import MotionBalance
-from refine_motion.labels.select import LabelRule
-from refine_motion.labels.track_rules import APART_SIZE, AllFrames, LeastKnown
+from refine_motion.labels.track_recipe import track_filters
 from refine_motion.labels.track_teacher import TrackLabelSettings
 from refine_motion.metrics.tracks import TapVid
 from refine_motion.models.load import load_track_model
@@ -42,7 +40,7 @@ _FIXED_MINUTES, _STEPS_PER_MINUTE = 8.5, 24
 # With 64, a clip's change of delta_avg scatters by about a point.
 _POINTS = 256
 # The recipe of `configs/refine/tracks_cpu.yaml`, whose file does not come with the package.
-FILTERS: dict[str, LabelRule] = {"cycle": AllFrames(), "known": LeastKnown(), "balance": MotionBalance(at=APART_SIZE)}
+FILTERS = track_filters()
 AUGMENT = ClipAugmentation(
     vflip_probability=0.0,
     affine_probability=0.0,

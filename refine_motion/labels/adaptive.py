@@ -32,6 +32,8 @@ class AdaptiveCycle(LabelRule):
             :meth:`prepare`.
     """
 
+    of_pairs = True
+
     def __init__(
         self,
         quota: float = 0.6,

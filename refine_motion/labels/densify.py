@@ -32,6 +32,8 @@ class Densify(LabelRule):
         rounds: times that what came back may bring more back.
     """
 
+    of_pairs = True
+
     def __init__(
         self,
         ceiling: float = 4.0,

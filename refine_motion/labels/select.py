@@ -23,7 +23,14 @@ SPEED_EDGES = (1.0, 5.0, 10.0, 20.0, 40.0)
 
 
 class LabelRule(ABC):
-    """Changes the weights of a pair's labels."""
+    """Changes the weights of a pair's labels.
+
+    Attributes:
+        of_pairs: whether it compares the cycle error with a threshold for frame pairs, a few tenths of a pixel: of
+            tracks through several frames hardly any would be left.
+    """
+
+    of_pairs = False
 
     @property
     def looseness(self) -> float:
@@ -81,6 +88,8 @@ class CycleRule(LabelFilter):
         alpha: share of the speeds.
         beta: pixels.
     """
+
+    of_pairs = True
 
     def __init__(self, alpha: float = PAPER_ALPHA, beta: float = PAPER_BETA):
         if alpha < 0 or beta < 0:
@@ -211,6 +220,8 @@ class SoftWeight(LabelRule):
     Args:
         tau: multiple of the paper's rule at which a label counts ``1/e`` of a perfect one.
     """
+
+    of_pairs = True
 
     def __init__(self, tau: float = 1.0):
         if tau <= 0:

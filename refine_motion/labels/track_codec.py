@@ -38,8 +38,8 @@ class TrackLabel:
     Attributes:
         size: ``(H, W)`` of the frames in pixels.
         places: ``(S, N, 2)`` float32 (x, y) in pixels.
-        seen: ``(S, N)`` bool, by the way there.
-        seen_back: ``(S, N)`` bool, by the way back; false where too few views agree on the place.
+        seen: ``(S, N)`` bool, by the way there; false outside the frame, and where too few views agree on the place.
+        seen_back: ``(S, N)`` bool, by the way back; the same.
         evidence: fields ``(N,)``: ``cycle_error`` the largest of the frames in :attr:`known`; ``speed`` and
             ``backward_speed`` the mean length of a step there and back, as far as known; ``colour_error`` the mean over
             these frames; ``spread`` the largest root-mean-square distance of the views from it; ``boundary`` zeros.

@@ -29,7 +29,7 @@ class Consensus:
     """What several looks say together.
 
     Attributes:
-        ways: the agreed ways; seen where most looks see the point, and seen back nowhere where too few agree.
+        ways: the agreed ways; seen where most looks see the point, and nowhere where too few agree on its place.
         spread: ``(S, N)`` root of the mean squared distance of the looks from the agreed places, in pixels.
     """
 
@@ -58,9 +58,9 @@ def agree(ways: Sequence[Ways], size: tuple[int, int], placing: Sequence[bool] |
     supported = torch.exp(-distance / scale).mean(dim=0) >= _LEAST_SUPPORT
     # Where a point begins is given.
     supported[0] = True
-    known = seen & seen_back & supported
-    ends = torch.where(known, torch.arange(len(places))[:, None], 0).amax(dim=0)
-    return Consensus(Ways(places, seen, back, seen_back & supported, ends), distance.square().mean(dim=0).sqrt())
+    seen, seen_back = seen & supported, seen_back & supported
+    ends = torch.where(seen & seen_back, torch.arange(len(places))[:, None], 0).amax(dim=0)
+    return Consensus(Ways(places, seen, back, seen_back, ends), distance.square().mean(dim=0).sqrt())
 
 
 def _mode(looks: Tensor, scale: float) -> Tensor:

@@ -135,8 +135,3 @@ class LeastKnown(TrackRule):
     def keep(self, label: TrackLabel) -> Tensor:
         """See :class:`TrackRule`."""
         return label.known[1:].sum(dim=0) >= self.frames
-
-
-def paper_track_filters() -> dict[str, LabelRule]:
-    """The filters of arXiv 2401.00850 for Horse-30 under the names that the configurations give them."""
-    return {"cycle": AllFrames(), "speed": MinTrackSpeed()}

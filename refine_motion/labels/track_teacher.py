@@ -232,7 +232,8 @@ class TrackTeacher:
         places, back, seen, seen_back = (getattr(agreed.ways, n) for n in ("places", "back", "seen", "seen_back"))
         if not self.settings.follow_hidden:
             # Whatever the models say, nobody sees a point there.
-            seen = seen & _inside(places, size)
+            inside = _inside(places, size)
+            seen, seen_back = seen & inside, seen_back & inside
         known = seen & seen_back
         largest = torch.where(known, (places - back).norm(dim=-1), 0.0).amax(dim=0)
         colours = torch.where(known, colour_change(frames, places), 0.0).sum(dim=0) / known.sum(dim=0)

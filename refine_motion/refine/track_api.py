@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from refine_motion.errors import ConfigError
 from refine_motion.labels.select import LabelRule
+from refine_motion.labels.track_recipe import TRACK_VIEWS
 from refine_motion.labels.track_teacher import TrackLabelSettings
 from refine_motion.refine.clip_augment import ClipAugmentation
 from refine_motion.refine.run import RefineResult, refine_once
@@ -32,7 +33,8 @@ def refine_tracks(
     ema: float = 0.0,
     augment: ClipAugmentation = ClipAugmentation(),  # noqa: B008  (frozen)
     filters: dict[str, LabelRule] | None = None,
-    settings: TrackLabelSettings = TrackLabelSettings(),  # noqa: B008  (frozen)
+    settings: TrackLabelSettings = TrackLabelSettings(views=TRACK_VIEWS),  # noqa: B008  (frozen)
+    made_share: float = 0.3,
     seed: int = 0,
     accelerator: str = "auto",
     precision: str = "32-true",
@@ -55,8 +57,9 @@ def refine_tracks(
         learning_rate: peak of the schedule.
         ema: decay per step of a running mean of the weights, one more candidate; 0 keeps none.
         augment: strength of the student's augmentation.
-        filters: which tracks to train on, by any name; None takes the paper's rules.
+        filters: which tracks to train on, by any name; None takes those of :mod:`refine_motion.labels.track_recipe`.
         settings: how labels are made.
+        made_share: of the samples, that are made of pieces of the frames; see :class:`TrackDataModule`.
         seed: seed of order, choice and augmentation.
         accelerator: as of ``lightning.pytorch.Trainer``.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
@@ -83,7 +86,13 @@ def refine_tracks(
         augment=augment,
     )
     windows = TrackDataModule(
-        str(videos), labels=str(out / "labels"), cache=str(out / "index"), filters=filters, seed=seed, **data
+        str(videos),
+        labels=str(out / "labels"),
+        cache=str(out / "index"),
+        filters=filters,
+        made_share=made_share,
+        seed=seed,
+        **data,
     )
     trainer = RefineTrainer(
         accelerator=accelerator,

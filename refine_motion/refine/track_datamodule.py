@@ -16,7 +16,7 @@ from refine_motion.labels.opened import scattered
 from refine_motion.labels.points_file import read_points
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.track_codec import TrackLabel
-from refine_motion.labels.track_rules import paper_track_filters
+from refine_motion.labels.track_recipe import track_filters
 from refine_motion.labels.track_store import ClipKey
 from refine_motion.labels.track_teacher import TrackTeacher
 from refine_motion.labels.track_windows import TrackWindow, plan_track_windows, windows_of_points
@@ -51,12 +51,13 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
             on; windows across the ends of what is held out serve nothing and are not labelled. Of short videos it is
             the tracks in some blocks of the picture, as long as they stay there.
         filters: rules applied in order when a label is read, each under a name by which the command line and sweeps
-            reach its numbers; None takes the paper's.
+            reach its numbers; None takes those of :mod:`refine_motion.labels.track_recipe`.
         points: tracks of a training sample, drawn anew in every epoch.
         made_share: share of the training samples in which pieces of the frames move before one another, with exact
             tracks and up to 16 px a frame, instead of their own motion: for what labels miss, and against forgetting
-            what the videos do not hold.
-        batch_size: windows per step and process; all videos must have one size where it is above 1 and nothing crops.
+            what the videos do not hold. Where blocks of the picture are held out, pieces may show what is in them.
+        batch_size: windows per step and process; above 1, all videos must have one size, or be brought to it
+            (``label.size``).
         num_workers: processes that decode.
         strict: stop at the first video that cannot be read, instead of going on with the rest.
         seed: seed of order, choice and augmentation.
@@ -67,6 +68,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
 
     unit = "windows"
     windows: list[TrackWindow]
+    # That frames are brought to; set by stage 1.
+    _size: tuple[int, int] | None = None
 
     def __init__(
         self,
@@ -89,8 +92,11 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         strict: bool = False,
         seed: int = 0,
     ):
-        rules = paper_track_filters() if filters is None else filters
+        rules = track_filters() if filters is None else filters
         super().__init__(videos, labels, cache, holdout, rules, batch_size, num_workers, strict, seed)
+        for name, rule in rules.items():
+            if rule.of_pairs:
+                raise ConfigError(f"data.filters.{name}: {type(rule).__name__} is for flow; of tracks take AllFrames")
         if frames < 2 or stride < 1 or points < 1 or (max_windows is not None and max_windows < 1):
             raise ConfigError(
                 "data: frames must be at least 2, stride, points and max_windows at least 1; got "
@@ -114,8 +120,15 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         """See :class:`LabelDataModule`.
 
         Raises:
-            ConfigError: there are points of the user's own, and several videos.
+            ConfigError: there are points of the user's own, and several videos; or a batch cannot hold their frames.
         """
+        first, *others = videos
+        for video in others if self.batch_size > 1 and self._size is None else ():
+            if (video.width, video.height) != (first.width, first.height):
+                raise ConfigError(
+                    f"data.batch_size is {self.batch_size}, but {first.path} has {first.width}x{first.height} pixels "
+                    f"and {video.path} {video.width}x{video.height}: set label.size, or batch_size 1"
+                )
         if self.own_points is not None:
             if len(videos) != 1:
                 raise ConfigError(f"data.own_points are of one video, but data.videos has {len(videos)}")
@@ -147,7 +160,7 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
 
     def check(self, teacher: TrackTeacher) -> None:
         """See :class:`LabelDataModule`."""
-        self.between = teacher.between
+        self.between, self._size = teacher.between, teacher.settings.size
         if self.frames != teacher.model.min_frames:
             raise ConfigError(
                 f"data.frames is {self.frames}: {teacher.model.name!r} looks at {teacher.model.min_frames} frames at a "
@@ -251,4 +264,4 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
             regions = {"training": split.blocks.training, "judged": split.blocks.judged}
             regions |= {part: partial(split.blocks.judged, parts=(part,)) for part in PARTS}
             region = regions[use]
-        return TrackSource(windows, labels, self.points, self.seed, region)
+        return TrackSource(windows, labels, self.points, self.seed, self._size, region)

@@ -34,6 +34,7 @@ class TrackSource:
         labels: these and their weights.
         points: tracks of a sample.
         seed: run seed.
+        size: ``(H, W)`` that frames are brought to; None leaves them as they are.
         region: of a frame size ``(H, W)``, where tracks that begin there count as long as they stay there, ``(H, W)``
             bool; None is everywhere.
     """
@@ -42,6 +43,7 @@ class TrackSource:
     labels: WeightedLabels[ClipKey, TrackLabel]
     points: int
     seed: int
+    size: tuple[int, int] | None = None
     region: Callable[[tuple[int, int]], Tensor] | None = None
 
     def read(self, number: int) -> tuple[Tensor, TrackLabel, Tensor]:
@@ -60,13 +62,14 @@ class TrackSource:
         return frames.flip(0) if window.backward else frames, label, weight
 
     def picture(self, number: int) -> Tensor:
-        """First frame of a window, ``(3, H, W)`` uint8 in its own size.
+        """First frame of a window, ``(3, H, W)`` uint8.
 
         Raises:
             VideoError: it cannot be read.
         """
         clip = self.windows[number].clip
-        return read_frames(clip.video, clip.frames[:1])[0]
+        frames = read_frames(clip.video, clip.frames[:1])
+        return (frames if self.size is None else resize_frames(frames, self.size))[0]
 
 
 class TrackSamples(Dataset[dict[str, Any]]):

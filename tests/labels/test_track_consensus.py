@@ -103,7 +103,8 @@ def test_where_looks_are_apart_the_place_is_not_known() -> None:
         assert bool(found.ways.seen_back[1:].any()) is known
         # Where a point begins is given.
         assert found.ways.seen_back[0].all()
-        assert found.ways.seen.all()
+        # Views that are apart are no reason to say that the ways there and back disagree.
+        assert torch.equal(found.ways.seen, found.ways.seen_back)
         assert set(found.ways.ends.tolist()) == ({7} if known else {0})
 
 

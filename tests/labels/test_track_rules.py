@@ -20,7 +20,6 @@ from refine_motion.labels.track_rules import (
     MinTrackSpeed,
     TrackRule,
     VisibilityAgreement,
-    paper_track_filters,
     pixels_at,
 )
 from tests.labels.made import moving_right
@@ -61,7 +60,7 @@ def test_the_official_speed_filter(reference: Path) -> None:
     torch.testing.assert_close(label.evidence.speed * 7 / 8, z["speed"], atol=1e-5, rtol=0)
     assert 0 < z["speed_keep_gt5"].sum() < 96
     assert kept([MinTrackSpeed()], label) == z["speed_keep_gt5"].tolist()
-    assert kept([paper_track_filters()["speed"]], label) == z["speed_keep_gt5"].tolist()
+    assert kept([MinTrackSpeed()], label) == z["speed_keep_gt5"].tolist()
     # By seven steps, more are fast enough.
     assert sum(kept([MinTrackSpeed(official=False)], label)) >= z["speed_keep_gt5"].sum()
 
@@ -185,7 +184,5 @@ def test_the_papers_filters() -> None:
     label = made_tracks(
         straight(torch.tensor([fast, fast, slow, slow])), cycle_error=torch.tensor([1.0, 4.0, 1.0, 4.0])
     )
-    filters = paper_track_filters()
-    assert list(filters) == ["cycle", "speed"]
-    assert kept(list(filters.values()), label) == [True, False, False, False]
+    assert kept([AllFrames(), MinTrackSpeed()], label) == [True, False, False, False]
     assert mean_step(label.places).tolist() == [6, 6, 1, 1]

@@ -218,6 +218,8 @@ def test_what_leaves_the_frame_is_not_known_there() -> None:
     # The last pixel is 95, and its edge half a pixel beyond.
     assert label.known[:, 0].tolist() == [True] * 6 + [False] * 2
     assert label.known[:, 1].all()
+    # There and back agree on it.
+    assert torch.equal(label.seen, label.seen_back)
     # As published, every frame counts.
     published = TrackTeacher(ToldWindows(right), settings(follow_hidden=True)).label(ramps(), 0, asked)
     assert published.known.all()

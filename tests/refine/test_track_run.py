@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from torch import Tensor
 
 from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.errors import ConfigError
-from refine_motion.labels.select import LabelRule
+from refine_motion.labels.adaptive import AdaptiveCycle
+from refine_motion.labels.densify import Densify
+from refine_motion.labels.select import CycleRule, LabelRule, SoftWeight
 from refine_motion.labels.track_rules import AllFrames
 from refine_motion.labels.track_teacher import TrackLabelSettings
 from refine_motion.models.load import load_model
@@ -228,6 +231,31 @@ def test_a_flow_model_is_told_where_to_go(tmp_path: Path) -> None:
 def test_labels_of_another_window_length(videos: Path, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="frames"):
         refined(videos, weights, tmp_path, frames=6)
+
+
+def test_batches_of_frames_of_one_size(videos: Path, weights: Path, tmp_path: Path) -> None:
+    assert refined(videos, weights, tmp_path, enabled=False, batch_size=2).weights.is_file()
+    write_clip(tmp_path, 6, 20, (72, 96), pairs=0)
+    for seed in (3, 4):
+        (tmp_path / "videos" / f"{seed}.mp4").symlink_to(next(videos.glob(f"*{seed}.mp4")))
+    with pytest.raises(ConfigError, match=r"^data\.batch_size is 2, but [^\n]*96x64[^\n]*96x72: set label\.size, or"):
+        refined(tmp_path / "videos", weights, tmp_path / "mixed", batch_size=2)
+    brought = replace(SETTINGS, size=(64, 96))
+    data = data_of(tmp_path / "videos", tmp_path / "brought", batch_size=2)
+    label_videos(quick_trainer(), module_of(weights).labelling(brought), data)
+    loader = data.train_dataloader()
+    assert next(iter(loader))["frames"].shape == (2, 8, 3, 64, 96)
+    # Pieces of made clips too.
+    source = loader.dataset.source  # type: ignore[attr-defined]
+    assert {source.picture(number).shape for number in range(len(source.windows))} == {(3, 64, 96)}
+
+
+def test_rules_for_pairs_are_refused(videos: Path, tmp_path: Path) -> None:
+    for rule in (CycleRule(), SoftWeight(), AdaptiveCycle(), Densify()):
+        with pytest.raises(
+            ConfigError, match=rf"^data\.filters\.cycle: {type(rule).__name__} is for flow; [^\n]*AllFrames"
+        ):
+            TrackDataModule(str(videos), filters={"cycle": rule})
 
 
 def test_some_samples_are_made_of_the_own_frames(
