@@ -73,7 +73,7 @@ class TrackSource:
 
 
 class TrackSamples(Dataset[dict[str, Any]]):
-    """Whole windows, each with tracks that are drawn anew in every epoch, as likely as they weigh.
+    """Whole windows, each with tracks that are drawn anew in every epoch, as often as they weigh; see :func:`drawn`.
 
     Args:
         source: what to take from.
@@ -96,8 +96,7 @@ class TrackSamples(Dataset[dict[str, Any]]):
         frames, label, weight = self.source.read(request.number)
         seed = sample_seed(self.source.seed, request.epoch, window.key)
         generator = torch.Generator().manual_seed(seed ^ 1)
-        count = min(self.source.points, int((weight > 0).sum()))
-        chosen = torch.multinomial(weight.double(), count, generator=generator) if count else torch.zeros(0).long()
+        chosen = drawn(weight, self.source.points, generator)
         first, last = window.key.frames[0], window.key.frames[-1]
         sample = _tensors(label.keep(chosen), self.source.points)
         about = {"seed": seed, "epoch": request.epoch, "clip": f"{window.clip.video.path} (frames {first} to {last})"}
@@ -149,6 +148,31 @@ class HeldOutTracks(Dataset[dict[str, Any]]):
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """All of them in order."""
         return (self[number] for number in range(len(self)))
+
+
+def drawn(weight: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Numbers of tracks, each as often as it weighs: the whole part of its share of all, and one more as its rest says.
+
+    Drawn without being put back, all would be there once where no more of them weigh anything than are wanted, and what
+    they weigh would be lost. (Systematic resampling, Kitagawa 1996.)
+
+    Args:
+        weight: ``(N,)``, 0 and more.
+        most: so many are drawn, or as many as weigh anything where that is fewer.
+        generator: of the order, and of the offset at which shares are counted.
+
+    Returns:
+        ``(M,)`` int64.
+    """
+    order = torch.randperm(len(weight), generator=generator)
+    order = order[weight[order] > 0]
+    count = min(most, len(order))
+    if not count:
+        return order
+    shares = weight[order].double().cumsum(dim=0)
+    marks = torch.arange(count, dtype=torch.float64) + torch.rand((), generator=generator, dtype=torch.float64)
+    # Rounding must not lead behind the last.
+    return order[torch.searchsorted(shares, marks * (shares[-1] / count), right=True).clamp(max=len(order) - 1)]
 
 
 def while_inside(label: TrackLabel, region: Tensor) -> TrackLabel:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from refine_motion.refine.holdout import PARTS, Blocks
-from refine_motion.refine.track_dataset import while_inside
+from refine_motion.refine.track_dataset import drawn, while_inside
 from tests.labels.made_tracks import made_tracks, straight
 
 SIZE = (256, 448)
@@ -65,3 +65,30 @@ def test_blocks_judge_what_begins_in_them(part: str) -> None:
     start = torch.stack((xs, ys), dim=1)[::997].float()
     known = while_inside(made_tracks(straight(torch.zeros_like(start), start=start)), region).known
     assert known.all()
+
+
+@given(st.lists(st.floats(0, 100, allow_subnormal=False), max_size=60), st.integers(1, 50), st.integers(0, 2**31))
+@settings(deadline=None)
+def test_tracks_are_drawn_as_often_as_they_weigh(weights: list[float], most: int, seed: int) -> None:
+    weight = torch.tensor(weights)
+    found = drawn(weight, most, torch.Generator().manual_seed(seed))
+    assert len(found) == min(most, int((weight > 0).sum()))
+    if not len(found):
+        return
+    shares = len(found) * weight.double() / weight.double().sum()
+    times = found.bincount(minlength=len(weight))
+    assert (times >= (shares - 1e-6).floor()).all()
+    assert (times <= (shares + 1e-6).ceil()).all()
+
+
+def test_of_equal_tracks_each_is_drawn_once_in_any_order() -> None:
+    weight = torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0])
+    found = [tuple(drawn(weight, 9, torch.Generator().manual_seed(seed)).tolist()) for seed in range(20)]
+    assert {tuple(sorted(one)) for one in found} == {(0, 2, 3, 4)}
+    assert len(set(found)) > 5
+
+
+def test_on_average_every_track_has_its_share() -> None:
+    weight = torch.tensor([3.0, 1.0, 0.5, 0.5] + 5 * [1.0])
+    times = sum(drawn(weight, 4, torch.Generator().manual_seed(seed)).bincount(minlength=9) for seed in range(2000))
+    torch.testing.assert_close(times / 2000, 0.4 * weight, atol=0.04, rtol=0)
