@@ -3,7 +3,7 @@
 It is the demo for tracks on several domains and seeds; what is finished is not repeated. The held-out videos of a
 domain are the same for all seeds, what is learnt from is not. Beside the scores stand the video that became worst in
 the mean of the seeds, the worst of all single results, and how well the label-free choice ranks the candidates
-(Spearman's correlation with their true score).
+(Spearman's correlation with their true score): all of them, and those that may be taken.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from refine_motion.demo.tracks import TrackPlan, judge_clips, run_track_demo
 from refine_motion.files import replacing
 from refine_motion.models.base import MotionModel
 from refine_motion.models.track_base import TrackModel
+from refine_motion.refine.candidates import MIXTURES
+from refine_motion.refine.panel import LARGEST_TRACK_SHARE
 from tests.ablation.ranking import rank_correlation, worth_and_errors
 
 
@@ -67,9 +69,13 @@ class Score:
     @property
     def ranking(self) -> float:
         """Spearman's correlation of the choice with true delta_avg over the candidates; not a number without them."""
-        if not self.candidates:
-            return math.nan
-        return rank_correlation({name: (worth, -delta) for name, (worth, delta) in self.candidates.items()})
+        return _ranking(self.candidates)
+
+    @property
+    def ranking_of_allowed(self) -> float:
+        """As :attr:`ranking`, over the original and what goes no farther from it than may be taken."""
+        names = ["original", *(f"{share:.0%} of " for share in MIXTURES if share <= LARGEST_TRACK_SHARE)]
+        return _ranking({name: both for name, both in self.candidates.items() if name.startswith(tuple(names))})
 
 
 def measured(plan: TrackPlan, root: Path, ranked: bool) -> Score:
@@ -103,7 +109,7 @@ def _candidates(plan: TrackPlan, root: Path) -> dict[str, tuple[float, float]]:
 def table(scores: list[Score]) -> str:
     """Means over the seeds of each domain, and over all; ``worst video`` is the least mean over seeds of a video."""
     heads = ("domain", "seeds", "standing still", "before", "after", "change", "by seed")
-    heads += ("worst video", "worst single", "improved", "ranking")
+    heads += ("worst video", "worst single", "improved", "ranking", "of what may be taken")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     domains = dict.fromkeys(score.domain for score in scores)
     for name, part in [*((d, [s for s in scores if s.domain == d]) for d in domains), ("mean", scores)]:
@@ -112,7 +118,8 @@ def table(scores: list[Score]) -> str:
             f"| {name} | {len(part)} | {still:.1f} | {before:.1f} | {after:.1f} | {after - before:+.2f} | "
             f"{', '.join(f'{change:+.2f}' for change in _by_seed(part).values())} | "
             f"{min(_by_video(part).values()):+.2f} | {min(min(s.changes.values()) for s in part):+.2f} | "
-            f"{sum(s.decision == 'improved' for s in part)} | {_ranking(part)} |"
+            f"{sum(s.decision == 'improved' for s in part)} | {_shown([s.ranking for s in part])} | "
+            f"{_shown([s.ranking_of_allowed for s in part])} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -133,8 +140,14 @@ def _by_video(part: list[Score]) -> dict[str, float]:
     return {name: mean(values) for name, values in changes.items()}
 
 
-def _ranking(part: list[Score]) -> str:
-    known = [score.ranking for score in part if not math.isnan(score.ranking)]
+def _ranking(candidates: dict[str, tuple[float, float]]) -> float:
+    if len(candidates) < 2:
+        return math.nan
+    return rank_correlation({name: (worth, -delta) for name, (worth, delta) in candidates.items()})
+
+
+def _shown(rankings: list[float]) -> str:
+    known = [ranking for ranking in rankings if not math.isnan(ranking)]
     return f"{mean(known):.2f}" if known else ""
 
 
