@@ -1,8 +1,9 @@
 """Whether a candidate replaces the original weights: a pure rule over gains measured without ground truth.
 
-The candidate that is best on one half of what is held out must prove itself on the other half, or on both together. It
-takes the place of the original only where that is more than noise, where the picture itself does not speak against it,
-and where it does no harm that the held-out pairs do not show; else the original weights stay (a no-harm gate).
+The candidate that is best on one half of what is held out must prove itself on the other half, or on both together
+where the other does not speak against it. It takes the place of the original only where that is more than noise, where
+the picture itself does not speak against it, and where it does no harm that the held-out pairs do not show; else the
+original weights stay (a no-harm gate).
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from lightning.pytorch.utilities import rank_zero_info
@@ -122,13 +122,6 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         Raises:
             ConfigError: there are points of the user's own, and several videos; or a batch cannot hold their frames.
         """
-        first, *others = videos
-        for video in others if self.batch_size > 1 and self._size is None else ():
-            if (video.width, video.height) != (first.width, first.height):
-                raise ConfigError(
-                    f"data.batch_size is {self.batch_size}, but {first.path} has {first.width}x{first.height} pixels "
-                    f"and {video.path} {video.width}x{video.height}: set label.size, or batch_size 1"
-                )
         if self.own_points is not None:
             if len(videos) != 1:
                 raise ConfigError(f"data.own_points are of one video, but data.videos has {len(videos)}")
@@ -141,9 +134,21 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
                     "frames of their shot lie before or after them"
                 )
             return windows
-        return plan_track_windows(
+        windows = plan_track_windows(
             videos, self.frames, self.frame_steps, self.stride, self.backward, self.seconds_per_step
         )
+        if self.batch_size > 1 and self._size is None:
+            self._check_sizes([window.clip.video for window in windows])
+        return windows
+
+    def _check_sizes(self, videos: Sequence[VideoInfo]) -> None:
+        """Refuse videos of several sizes in one batch."""
+        for first, video in pairwise(videos):
+            if (video.width, video.height) != (first.width, first.height):
+                raise ConfigError(
+                    f"data.batch_size is {self.batch_size}, but {first.path} has {first.width}x{first.height} pixels "
+                    f"and {video.path} {video.width}x{video.height}: set label.size, or batch_size 1"
+                )
 
     def thin_out(self, windows: list[TrackWindow]) -> list[TrackWindow]:
         """See :class:`LabelDataModule`."""
