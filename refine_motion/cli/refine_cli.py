@@ -45,7 +45,6 @@ from refine_motion.refine.stage1 import label_videos
 from refine_motion.refine.student import StudentModule
 from refine_motion.refine.track_datamodule import TrackDataModule
 from refine_motion.refine.track_module import TrackRefineModule
-from refine_motion.viz.wandb_report import report_to_wandb
 
 # Imported so that YAML files may give these class names without their modules.
 __all__ = [
@@ -128,6 +127,9 @@ class RefineCLI(LightningCLI):
             self.result = refine_once(self.trainer, model, datamodule, settings, workdir, ckpt_path, selection)
             # Where the refinement was finished already, nothing new can be told, and the student is untrained.
             for run in wandb_runs(self.trainer) if self.trainer.global_step else []:
+                # W&B takes a second to load, which a run without it need not wait for.
+                from refine_motion.viz.wandb_report import report_to_wandb
+
                 model.to(self.trainer.strategy.root_device)
                 if isinstance(model, RefineModule) and isinstance(datamodule, VideoLabelDataModule):
                     labels = self.result.labels

@@ -63,7 +63,7 @@ def load_clip_weights(model: R2Plus1D, weights: str | Path, head: bool = True) -
     state = read_weights(weights)
     kept = {key: value for key, value in model.state_dict().items() if key in _HEAD}
     given = state if head else {**state, **kept}
-    difference = first_difference(model, given)
+    difference = first_difference(model.state_dict(), given)
     if difference:
         raise WeightsError(f"{weights}: weights do not fit {model.name!r}; {_reason(model, given) or difference}")
     model.load_state_dict(given)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import pickle
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from refine_motion.errors import WeightsError
 from refine_motion.files import replacing
@@ -118,17 +119,22 @@ def recognise(state: dict[str, Tensor], path: str | Path) -> str:
         WeightsError: no built-in model fits.
     """
     for name in BUILTIN:
-        # Without memory for its values: names and shapes are all that is asked for.
-        with torch.device("meta"):
-            model = build_model(name)
-        if not first_difference(model, state):
+        own = _outline(name)
+        if not first_difference(own, state):
             return name
-        other = _other_window(model, state)
+        other = _other_window(own, state)
         # Where what is done to each frame has the same size, the number of frames is what differs.
         width = state.get(_MIXES_CHANNELS)
-        if other and width is not None and model.state_dict()[_MIXES_CHANNELS].shape == width.shape:
+        if other and width is not None and own[_MIXES_CHANNELS].shape == width.shape:
             raise WeightsError(f"{path}: weights do not fit {name!r}; {other}")
     raise WeightsError(f"{path}: weights of no known model; known models: {', '.join(BUILTIN)}")
+
+
+@cache
+def _outline(name: str) -> dict[str, Tensor]:
+    """The tensors of a built-in model without memory for their values: names and shapes are all that is asked for."""
+    with torch.device("meta"):
+        return build_model(name).state_dict()
 
 
 def check_weights(model: MotionModel, state: dict[str, Tensor], path: str | Path) -> None:
@@ -137,12 +143,13 @@ def check_weights(model: MotionModel, state: dict[str, Tensor], path: str | Path
     Raises:
         WeightsError: names or shapes differ; the message says which model the file belongs to where one fits.
     """
-    difference = first_difference(model, state)
+    own = model.state_dict()
+    difference = first_difference(own, state)
     if difference:
         try:
             advice = f"they are of {recognise(state, path)!r}, so ask for that model"
         except WeightsError:
-            advice = _other_window(model, state) or f"first difference: {difference}"
+            advice = _other_window(own, state) or f"first difference: {difference}"
         raise WeightsError(f"{path}: weights do not fit {model.name!r}; {advice}")
 
 
@@ -174,20 +181,19 @@ def check_stride(model: MotionModel, path: Path) -> None:
 _MIXES_FRAMES, _MIXES_CHANNELS = (f"delta_block.to_delta.1.{part}.fn.0.weight" for part in (0, 1))
 
 
-def _other_window(model: MotionModel, state: dict[str, Tensor]) -> str:
-    """What to say where the weights look at another number of frames; empty where they do not."""
-    own, given = model.state_dict().get(_MIXES_FRAMES), state.get(_MIXES_FRAMES)
-    if own is None or given is None or given.ndim != 3 or given.shape[1] == own.shape[1]:
+def _other_window(own: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    """What to say where the weights look at another number of frames than the model; empty where they do not."""
+    wanted, given = own.get(_MIXES_FRAMES), state.get(_MIXES_FRAMES)
+    if wanted is None or given is None or given.ndim != 3 or given.shape[1] == wanted.shape[1]:
         return ""
     return (
-        f"they look at windows of {given.shape[1]} frames, and the model at {own.shape[1]}; "
-        f"give weights trained with S = {own.shape[1]}"
+        f"they look at windows of {given.shape[1]} frames, and the model at {wanted.shape[1]}; "
+        f"give weights trained with S = {wanted.shape[1]}"
     )
 
 
-def first_difference(model: nn.Module, state: dict[str, Tensor]) -> str:
-    """The first name or shape in which the state differs from what the model wants; empty when it fits."""
-    own = model.state_dict()
+def first_difference(own: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    """The first name or shape in which the state differs from the model's own; empty when it fits."""
     for key in sorted({*own, *state}):
         if key not in state:
             return f"{key} is missing"

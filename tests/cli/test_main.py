@@ -176,7 +176,7 @@ def test_rules_are_named_in_a_file_and_applied_in_its_order(
         "fit", "--config", CPU, "--config", str(file), "--data.videos", str(clip_folder / "videos"),
         "--model.weights", str(untrained), "--workdir", str(tmp_path / "run"), "--label.ceiling", "10000", *SMALL,
         "--data.filters.motion.share", "0.3", "--trainer.max_steps", "1", "--trainer.val_check_interval", "1",
-        "--trainer.enable_progress_bar", "false",
+        "--trainer.enable_progress_bar", "false", "--selection.enabled", "false",
     ]  # fmt: skip
     assert main(args) == 0
     out = capsys.readouterr().out
@@ -190,15 +190,16 @@ def test_rules_are_named_in_a_file_and_applied_in_its_order(
 def test_interrupted_run_goes_on_and_a_checkpoint_is_validated(
     clip_folder: Path, untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    often = yaml.safe_load(Path(CPU).read_text())["trainer"]["callbacks"]
-    often[0]["init_args"]["every_n_train_steps"] = 4
-    (tmp_path / "often.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": often}}))
+    callbacks = yaml.safe_load(Path(CPU).read_text())["trainer"]["callbacks"]
+    callbacks[0]["init_args"]["every_n_train_steps"] = 4
+    (tmp_path / "often.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": callbacks}}))
     common = [
         "--config", CPU, "--config", str(tmp_path / "often.yaml"), "--data.videos", str(clip_folder / "videos"),
         "--model.weights", str(untrained), "--workdir", str(tmp_path), "--data.filters", "{}",
         "--label.ceiling", "10000", *SMALL,
     ]  # fmt: skip
-    fit = ["fit", *common, "--trainer.val_check_interval", "4", "--data.holdout", "0.4"]
+    often = ["--trainer.val_check_interval", "4", "--data.holdout", "0.4", "--selection.enabled", "false"]
+    fit = ["fit", *common, *often]
     last = tmp_path / "checkpoints" / "last.ckpt"
     assert main([*fit, "--trainer.max_steps", "4"]) == 0
     assert torch.load(last, weights_only=True)["global_step"] == 4

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from refine_motion.cli.main import main
+
 CPU = Path(__file__).parents[2] / "configs" / "refine" / "flow_paper_cpu.yaml"
 
 
-def fit(videos: Path, weights: Path, folder: Path, *more: str) -> str:
-    command = [
-        sys.executable, "-m", "refine_motion", "fit", "--config", str(CPU), "--workdir", str(folder),
+def words(videos: Path, weights: Path, folder: Path, *more: str) -> list[str]:
+    return [
+        "fit", "--config", str(CPU), "--workdir", str(folder),
         "--data.videos", str(videos), "--model.weights", str(weights), "--data.filters", "{}",
         "--label.ceiling", "10000", "--label.iters", "2", "--label.threads_per_process", "1", "--model.iters", "2",
         "--data.crop", "[64, 64]", "--data.num_workers", "0", "--data.window", "2",
@@ -25,8 +27,12 @@ def fit(videos: Path, weights: Path, folder: Path, *more: str) -> str:
         "--trainer.max_steps", "5", "--trainer.val_check_interval", "5", "--trainer.log_every_n_steps", "1",
         "--model.learning_rate", "1e-4", *more,
     ]  # fmt: skip
+
+
+def in_processes(args: list[str]) -> str:
     # Of another parent, such as a test in the same process, Lightning would take itself for a child.
     environment = {k: v for k, v in os.environ.items() if k not in ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")}
+    command = [sys.executable, "-m", "refine_motion", *args]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -45,18 +51,9 @@ def losses(folder: Path) -> list[float]:
 
 def test_two_processes_give_what_one_gives(clip_folder: Path, untrained: Path, tmp_path: Path) -> None:
     videos = clip_folder / "videos"
-    fit(videos, untrained, tmp_path / "one", "--data.batch_size", "2")
-    out = fit(
-        videos,
-        untrained,
-        tmp_path / "two",
-        "--data.batch_size",
-        "1",
-        "--trainer.devices",
-        "2",
-        "--trainer.strategy",
-        "ddp",
-    )
+    assert main(words(videos, untrained, tmp_path / "one", "--data.batch_size", "2")) == 0
+    two = ["--data.batch_size", "1", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    out = in_processes(words(videos, untrained, tmp_path / "two", *two))
     assert out.count("Held out from training") == out.count("kept: the original weights") == 1
     one, two = labels(tmp_path / "one"), labels(tmp_path / "two")
     assert len(one) == 8

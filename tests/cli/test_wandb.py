@@ -33,6 +33,7 @@ def test_a_run_holds_its_configuration_tables_pictures_and_means(
         "--data.filters", "{}", "--label.ceiling", "10000", "--label.iters", "1", "--model.iters", "1",
         "--data.crop", "[64, 64]", "--data.num_workers", "0", "--data.holdout", "0.4",
         "--trainer.max_steps", "2", "--trainer.val_check_interval", "2", "--trainer.log_every_n_steps", "1",
+        "--selection.enabled", "false",
     ]  # fmt: skip
     assert main([str(a) for a in args]) == 0
     ((folder, summary, config),) = closed

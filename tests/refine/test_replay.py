@@ -12,6 +12,7 @@ from refine_motion.labels.teacher import LabelSettings
 from refine_motion.metrics.functional.flow import end_point_error_map
 from refine_motion.refine.datamodule import split_source
 from refine_motion.refine.dataset import crop_maps
+from refine_motion.refine.selection import SelectionSettings
 
 
 class Watched(SourceDomain):
@@ -68,6 +69,7 @@ def test_replayed_examples_are_learnt_from_and_others_tell_what_is_forgotten(
         learning_rate=1e-3,
         replay=domain,
         replay_share=0.5,
+        selection=SelectionSettings(enabled=False),
     )
     # A tenth of them is held out; of two batches of four an epoch, half are examples.
     learnt, held = (set(numbers) for numbers in split_source(domain))

@@ -154,6 +154,12 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     assert snapshots[0]
 
 
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where labels are made but once."""
+    return tmp_path_factory.mktemp("workshop")
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -174,7 +180,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(
     ],
 )
 def test_every_setting_that_changes_the_weights_makes_another_run(
-    clip_folder: Path, untrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict
+    clip_folder: Path, untrained: Path, workshop: Path, monkeypatch: pytest.MonkeyPatch, changed: dict
 ) -> None:
     seen = []
 
@@ -185,7 +191,7 @@ def test_every_setting_that_changes_the_weights_makes_another_run(
     monkeypatch.setattr("refine_motion.refine.run.identity", note)
     for options in ({}, {}, changed):
         with pytest.raises(Stop):
-            refine(clip_folder, untrained, tmp_path / "run", Losses(), **{"max_steps": 2, **options})
+            refine(clip_folder, untrained, workshop / "run", Losses(), **{"max_steps": 2, **options})
     assert seen[0] == seen[1] != seen[2]
 
 

@@ -78,8 +78,8 @@ def quick_trainer() -> RefineTrainer:
     )  # fmt: skip
 
 
-def refined(videos: Path, weights: Path, folder: Path, enabled: bool = True, **more: object) -> RefineResult:
-    selection = SelectionSettings(enabled, snapshots=0)
+def refined(videos: Path, weights: Path, folder: Path, **more: object) -> RefineResult:
+    selection = SelectionSettings(snapshots=0)
     return refine_once(
         quick_trainer(), module_of(weights), data_of(videos, folder, **more), SETTINGS, folder, selection=selection
     )
@@ -88,10 +88,10 @@ def refined(videos: Path, weights: Path, folder: Path, enabled: bool = True, **m
 def test_both_stages_the_choice_and_no_second_time(
     videos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = refined(videos, weights, tmp_path)
+    result = refined(videos, weights, tmp_path, max_windows=4)
     assert result.outcome.decision in (IMPROVED, KEPT)
     assert "Held out to judge by: blocks of the picture" in capsys.readouterr().out
-    assert result.labels.count == 8
+    assert result.labels.count == 4
     assert {"val/cycle_error", "val/label_epe", "val/teacher_cycle_error"} <= set(result.held_out)
     assert json.loads((tmp_path / "result.json").read_text())["outcome"]["decision"] == result.outcome.decision
     before, after = load_model(None, weights).state_dict(), load_model(None, result.files["student"]).state_dict()
@@ -104,7 +104,7 @@ def test_both_stages_the_choice_and_no_second_time(
         chosen = load_model(None, result.weights).state_dict()
         assert all(torch.equal(value, chosen[name]) for name, value in before.items())
     capsys.readouterr()
-    refined(videos, weights, tmp_path)
+    refined(videos, weights, tmp_path, max_windows=4)
     said = capsys.readouterr()
     assert "labelled already" in said.out + said.err
     assert "finished already" in said.out + said.err
@@ -206,10 +206,9 @@ def test_crops_that_the_model_cannot_take_are_refused_at_once(weights: Path) -> 
 
 
 def test_few_windows_hold_blocks_of_the_picture_out(videos: Path, weights: Path, tmp_path: Path) -> None:
-    result = refined(videos, weights, tmp_path, enabled=False, max_windows=3)
     data = data_of(videos, tmp_path, max_windows=3)
+    label_videos(quick_trainer(), module_of(weights).labelling(SETTINGS), data)
     data.setup("fit")
-    data.store = result.store
     trained, held = set(), set()
     for number in range(3):
         _, label, weight = data.train_dataloader().dataset.source.read(number)  # type: ignore[attr-defined]
@@ -240,7 +239,7 @@ def test_batches_of_frames_of_one_size(videos: Path, weights: Path, tmp_path: Pa
     with pytest.raises(ConfigError, match=r"^data\.batch_size is 2, but [^\n]*96x64[^\n]*96x72: set label\.size, or"):
         refined(tmp_path / "videos", weights, tmp_path / "mixed", batch_size=2)
     brought = replace(SETTINGS, size=(64, 96))
-    data = data_of(tmp_path / "videos", tmp_path / "brought", batch_size=2)
+    data = data_of(tmp_path / "videos", tmp_path / "brought", batch_size=2, max_windows=6)
     label_videos(quick_trainer(), module_of(weights).labelling(brought), data)
     loader = data.train_dataloader()
     assert next(iter(loader))["frames"].shape == (2, 8, 3, 64, 96)
@@ -268,7 +267,6 @@ def test_some_samples_are_made_of_the_own_frames(
         return random_clip(pictures, *rest)
 
     monkeypatch.setattr(track_dataset, "random_clip", noted)
-    refined(videos, weights, tmp_path, enabled=False)
     samples = {}
     for share in (0.0, 0.5):
         data = data_of(videos, tmp_path, made_share=share)
