@@ -244,8 +244,9 @@ def test_batches_of_frames_of_one_size(videos: Path, weights: Path, tmp_path: Pa
     loader = data.train_dataloader()
     assert next(iter(loader))["frames"].shape == (2, 8, 3, 64, 96)
     quick_trainer().fit(module_of(weights), datamodule=data)
-    # Pieces of made clips too.
     source = loader.dataset.source  # type: ignore[attr-defined]
+    assert {window.clip.video.height for window in source.windows} == {64, 72}
+    # Pieces of made clips too.
     assert {source.picture(number).shape for number in range(len(source.windows))} == {(3, 64, 96)}
 
 
