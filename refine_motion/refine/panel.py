@@ -77,11 +77,6 @@ class Panel(ABC, Generic[Model]):
     def speeds(self, model: Model) -> dict[float, Gain]:
         """Gain over the original on made motion, by its speed in pixels a frame."""
 
-    @staticmethod
-    @abstractmethod
-    def worth(gain: Gain) -> float:
-        """By what candidates are compared on the choosing half, as a logarithm of errors."""
-
     def guards(self, model: Model) -> dict[str, Guard]:
         """What a candidate must not make worse besides what the judges see."""
         return {f"motion of {speed:g} px": Guard(change, _SPEED_LOSS) for speed, change in self.speeds(model).items()}
@@ -115,11 +110,6 @@ class FlowPanel(Panel[FlowModel]):
     def is_slow(self) -> bool:
         """See :class:`Panel`."""
         return self.data.share_faster_than(self.slow) < LEAST_MOVING
-
-    @staticmethod
-    def worth(gain: Gain) -> float:
-        """The estimate."""
-        return gain.value
 
     def speeds(self, model: FlowModel) -> dict[float, Gain]:
         """See :class:`Panel`."""
@@ -160,11 +150,6 @@ class TrackPanel(Panel[Pips]):
     def is_slow(self) -> bool:
         """See :class:`Panel`."""
         return self.data.share_faster_than(self.slow) < LEAST_MOVING
-
-    @staticmethod
-    def worth(gain: Gain) -> float:
-        """What is gained at least: a point once lost stays lost, so the gain scatters from window to window."""
-        return gain.low
 
     def speeds(self, model: Pips) -> dict[float, Gain]:
         """See :class:`Panel`."""

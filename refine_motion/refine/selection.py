@@ -60,8 +60,8 @@ class Choice:
     Attributes:
         decision: and its reason.
         state: the weights that it is for.
-        worth: of every candidate on the choosing half, as :meth:`Panel.worth`; minus infinity where there was too
-            little to compare.
+        worth: estimated gain of every candidate on the choosing half, as a logarithm of errors; minus infinity where
+            there was too little to compare.
     """
 
     decision: Decision
@@ -101,7 +101,7 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
         def try_out(name: str) -> None:
             found[name] = judge.errors(loaded(name))
             gains[name] = measured = judge.gain(found[name])
-            worth[name] = -math.inf if measured is None else panel.worth(measured)
+            worth[name] = -math.inf if measured is None else measured.value
             progress.advance(task)
 
         for name in trained:
@@ -114,9 +114,7 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
         slow = panel.is_slow()
         least = min(mixtures, key=lambda name: mixtures[name])
         allowed = [least] if slow else [name for name in worth if mixtures.get(name, 1.0) <= panel.largest]
-        # What gains too little already where it is chosen hardly passes where it is decided, and others end with it.
-        able = [name for name in allowed if (seen := gains[name]) is not None and seen.value >= panel.least_gain]
-        preferred = max(able or allowed, key=lambda name: worth[name])
+        preferred = max(allowed, key=lambda name: worth[name])
         share = mixtures.get(preferred, 1.0)
         nearer = [name for name, part in mixtures.items() if part < share]
         jury = panel.judge("decide")
@@ -135,8 +133,7 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
                     change = joint_gain(seen_by, {kind: 1.0})
                     if change is not None:
                         guards[name_of_error] = Guard(change, loss)
-                seen = gains[name]
-                on_other_half = None if panel.pooled else -math.inf if seen is None else seen.value
+                on_other_half = None if panel.pooled else worth[name]
                 # The half on which it was chosen proves nothing alone.
                 alone = jury.gain(errors)
                 proven = None if alone is None else joint_gain(seen_by)

@@ -13,7 +13,7 @@ def _score(domain: str, seed: int, *after: float, decision: str = "improved", **
     """Two videos that stood at 50 and 70 before, and at 40 without motion."""
     before = (50.0, 70.0)
     videos = {f"{domain}_{n}": (old, new, 40.0) for n, (old, new) in enumerate(zip(before, after, strict=True))}
-    return Score(domain, seed, decision, videos, 3.0, known, 60.0, 14.0)
+    return Score(domain, seed, decision, videos, 3.0, known, 60.0, 14.0, 12)
 
 
 def test_a_video_is_averaged_over_seeds_before_the_worst_is_named() -> None:
@@ -39,13 +39,14 @@ def test_a_score_comes_back_from_its_file() -> None:
     assert table([score]).splitlines()[2].endswith("| 1.00 |  |")
 
 
-def test_what_was_made_in_another_time_is_not_mixed_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_made_by_another_plan_is_not_mixed_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     note = tmp_path / "fog_0" / "score.json"
     note.parent.mkdir()
     note.write_text(json.dumps(asdict(_score("fog", 0, 53, 72))))
     call = ["--domains", "fog", "--seeds", "0", "--out", str(tmp_path)]
     assert main(call) == 0
     assert "+2.50" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="2"):
-        main([*call, "--minutes", "30"])
-    assert "score.json is of 14 minutes, not 30: set another --out" in capsys.readouterr().err
+    for other in (["--minutes", "30"], ["--clips", "6"]):
+        with pytest.raises(SystemExit, match="2"):
+            main([*call, *other])
+        assert "score.json has --minutes 14 --clips 12: say so, or set another --out" in capsys.readouterr().err

@@ -1,9 +1,10 @@
 """``python -m tests.ablation.track_domains``: small PIPs refined on made domains, judged by exact tracks, as one table.
 
-It is the demo for tracks on several domains and seeds; what is finished is not repeated. The held-out videos of a
-domain are the same for all seeds, what is learnt from is not. Beside the scores stand the video that became worst in
-the mean of the seeds, the worst of all single results, and how well the label-free choice ranks the candidates
-(Spearman's correlation with their true score): all of them, and those that may be taken.
+It is the demo for tracks on several domains and seeds, with more videos to learn from; what is finished is not
+repeated. The held-out videos of a domain are the same for all seeds, what is learnt from is not. Beside the scores
+stand the video that became worst in the mean of the seeds, the worst of all single results, and how well the
+label-free choice ranks the candidates (Spearman's correlation with their true score): all of them, and those that may
+be taken.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ class Score:
         videos: of each held-out clip by name, delta_avg before, after, and of standing still, per cent.
         gain: of the chosen candidate, or of the one that was turned down, on all that is held out; estimated without
             truth, per cent.
-        candidates: of each by its name, what it gains at least on the half that chooses, and its true delta_avg on half
-            of the clips; empty where that was not asked for.
+        candidates: of each by its name, what it gains on the half that chooses, and its true delta_avg on half of the
+            clips; empty where that was not asked for.
         seconds: of the whole.
         minutes: of its plan.
+        clips: of its plan.
     """
 
     domain: str
@@ -54,6 +56,7 @@ class Score:
     candidates: dict[str, tuple[float, float]]
     seconds: float
     minutes: float
+    clips: int
 
     @property
     def mean(self) -> tuple[float, float, float]:
@@ -91,6 +94,7 @@ def measured(plan: TrackPlan, root: Path, ranked: bool) -> Score:
         _candidates(plan, root) if ranked else {},
         sum(result.seconds.values()),
         plan.minutes,
+        plan.clips,
     )
 
 
@@ -159,7 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--ranked", nargs="*", type=int, default=[0], help="seeds of which every candidate is judged by truth"
     )
-    parser.add_argument("--minutes", type=float, default=14.0)
+    parser.add_argument("--minutes", type=float, default=14.0, help="of the demo, whose steps are taken")
+    parser.add_argument("--clips", type=int, default=12, help="to learn from")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation/track_domains"))
     chosen = parser.parse_args(arguments)
     torch.set_flush_denormal(True)
@@ -171,12 +176,15 @@ def main(arguments: list[str] | None = None) -> int:
             if not note.is_file():
                 # Labels and checkpoints of an interrupted run are made anew with the clips.
                 shutil.rmtree(root, ignore_errors=True)
-                score = measured(TrackPlan(domain, seed, chosen.minutes), root, seed in chosen.ranked)
+                plan = TrackPlan(domain, seed, chosen.minutes, clips=chosen.clips)
+                score = measured(plan, root, seed in chosen.ranked)
                 with replacing(note) as partial:
                     partial.write_text(json.dumps(asdict(score), indent=1))
             found = Score(**json.loads(note.read_text()))
-            if found.minutes != chosen.minutes:
-                parser.error(f"{note} is of {found.minutes:g} minutes, not {chosen.minutes:g}: set another --out")
+            if (found.minutes, found.clips) != (chosen.minutes, chosen.clips):
+                parser.error(
+                    f"{note} has --minutes {found.minutes:g} --clips {found.clips}: say so, or set another --out"
+                )
             scores.append(found)
             (chosen.out / "table.md").write_text(table(scores))
     print(table(scores))
