@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 # A process for every core: with more threads than that they wait for each other. Torch must not be loaded yet.
@@ -17,8 +19,27 @@ import torch
 from refine_motion.benchmarks.synthetic.clip import write_clip
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import save_weights
+from refine_motion.video.info import VideoInfo
+from refine_motion.video.probe import ProbeWorker
+
+Look = Callable[[ProbeWorker, Path, str], VideoInfo]
 
 torch.set_flush_denormal(True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def look_into_videos() -> Iterator[Look]:
+    """The same content is looked into but once, since that starts a process; gives what does so each time."""
+    look, known = ProbeWorker.probe, dict[str, VideoInfo]()
+
+    def remember(worker: ProbeWorker, path: Path, key: str) -> VideoInfo:
+        if key not in known:
+            known[key] = look(worker, path, key)
+        return replace(known[key], path=path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ProbeWorker, "probe", remember)
+        yield look
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ def test_equals_all_pairs_wherever_it_looks(seed: int, height: int, width: int, 
 def test_gradients_of_features_and_coordinates(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_demand, "_CHUNK", 100)  # several chunks
     generator = torch.Generator().manual_seed(0)
-    a, b = torch.rand(2, 2, 3, 3, 4, generator=generator, dtype=torch.float64)
+    a, b = torch.rand(2, 2, 2, 3, 4, generator=generator, dtype=torch.float64)
     coords = torch.rand(2, 2, 3, 4, generator=generator, dtype=torch.float64) * 3 + 0.1
 
     def lookup(a: Tensor, b: Tensor, coords: Tensor) -> Tensor:

@@ -88,10 +88,10 @@ def refined(videos: Path, weights: Path, folder: Path, **more: object) -> Refine
 def test_both_stages_the_choice_and_no_second_time(
     videos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = refined(videos, weights, tmp_path, max_windows=4)
+    result = refined(videos, weights, tmp_path, max_windows=2)
     assert result.outcome.decision in (IMPROVED, KEPT)
     assert "Held out to judge by: blocks of the picture" in capsys.readouterr().out
-    assert result.labels.count == 4
+    assert result.labels.count == 2
     assert {"val/cycle_error", "val/label_epe", "val/teacher_cycle_error"} <= set(result.held_out)
     assert json.loads((tmp_path / "result.json").read_text())["outcome"]["decision"] == result.outcome.decision
     before, after = load_model(None, weights).state_dict(), load_model(None, result.files["student"]).state_dict()
@@ -104,7 +104,7 @@ def test_both_stages_the_choice_and_no_second_time(
         chosen = load_model(None, result.weights).state_dict()
         assert all(torch.equal(value, chosen[name]) for name, value in before.items())
     capsys.readouterr()
-    refined(videos, weights, tmp_path, max_windows=4)
+    refined(videos, weights, tmp_path, max_windows=2)
     said = capsys.readouterr()
     assert "labelled already" in said.out + said.err
     assert "finished already" in said.out + said.err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from refine_motion.video.info import VideoInfo
+from refine_motion.video.probe import ProbeWorker
+
+
+@pytest.fixture(scope="module", autouse=True)
+def look_each_time(look_into_videos: Callable[[ProbeWorker, Path, str], VideoInfo]) -> Iterator[None]:
+    """Here it is tested how videos are looked into."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ProbeWorker, "probe", look_into_videos)
+        yield
 
 
 @pytest.fixture(scope="session")
