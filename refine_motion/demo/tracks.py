@@ -53,8 +53,8 @@ AUGMENT = ClipAugmentation(
     jpeg_probability=0.0,
     occluder_probability=0.0,
 )
-LABELS = TrackLabelSettings(iters=4, dense=128, views=("1.5x", "1.5x flip", "linked"))
-TRAINING: dict[str, Any] = {"iters": 4, "learning_rate": 1e-4, "ema": 0.95}
+LABELS = TrackLabelSettings(dense=128, views=("1.5x", "1.5x flip", "linked"), size=(288, 512), enlarge=False)
+TRAINING: dict[str, Any] = {"learning_rate": 1e-4, "ema": 0.95}
 DATA: dict[str, Any] = {
     "stride": 4,
     "backward": False,

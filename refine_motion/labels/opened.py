@@ -16,6 +16,7 @@ from refine_motion.errors import LabelError
 from refine_motion.files import replacing
 from refine_motion.labels.codec import FlowLabel
 from refine_motion.labels.store import LabelStore, PairKey
+from refine_motion.labels.track_store import TrackStore
 from refine_motion.video.index import build_index
 from refine_motion.video.info import VideoInfo
 from refine_motion.video.reader import read_frames
@@ -103,7 +104,7 @@ def note_videos(root: str | Path, index: str | Path, videos: Iterable[VideoInfo]
 
 
 def open_labels(folder: str | Path, videos: str | Path | None = None, teacher: str | None = None) -> OpenedLabels:
-    """Open the labels of a run and find their videos.
+    """Open the labels of a flow run and find their videos.
 
     Args:
         folder: the work folder of a run, or the label store in it.
@@ -112,7 +113,7 @@ def open_labels(folder: str | Path, videos: str | Path | None = None, teacher: s
         teacher: fingerprint, the name of a folder in the store; None takes the one that stage 1 used last.
 
     Raises:
-        LabelError: there are no labels, or their videos are not found.
+        LabelError: there are no labels, or they are tracks, or their videos are not found.
         VideoError: ``videos`` holds none that can be read.
     """
     root = Path(folder)
@@ -120,6 +121,8 @@ def open_labels(folder: str | Path, videos: str | Path | None = None, teacher: s
         root /= "labels"
     store = _newest(root) if teacher is None else _store(root / teacher)
     found = [header for _, header in store.headers()]
+    if not found and any(True for _ in TrackStore(store.root, store.teacher).headers()):
+        raise LabelError(f"{store.folder}: these labels are tracks; only those of flow can be opened here")
     if not found:
         raise LabelError(f"{store.folder}: no labels of this version; make them with `refine-motion label` or `fit`")
     keys = [PairKey(header["video"], *map(int, header["frames"].split(","))) for header in found]

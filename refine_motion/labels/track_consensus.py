@@ -52,7 +52,9 @@ def agree(ways: Sequence[Ways], size: tuple[int, int], placing: Sequence[bool] |
         return Consensus(ways[0], torch.zeros_like(ways[0].cycle))
     scale = pixels_at(_APART, PAPER_SIZE, size)
     chosen = list(ways) if placing is None else [way for way, places in zip(ways, placing, strict=True) if places]
-    places, back = (_mode(torch.stack([getattr(way, name) for way in chosen]), scale) for name in ("places", "back"))
+    places = _mode(torch.stack([way.places for way in chosen]), scale)
+    back = _mode(torch.stack([_gone_back(way) for way in chosen]), scale)
+    back = torch.where(back.isfinite(), back, places)
     seen, seen_back = (_most([getattr(way, name) for way in ways]) for name in ("seen", "seen_back"))
     distance = _distance(torch.stack([way.places for way in ways]), places)
     supported = torch.exp(-distance / scale).mean(dim=0) >= _LEAST_SUPPORT
@@ -61,6 +63,12 @@ def agree(ways: Sequence[Ways], size: tuple[int, int], placing: Sequence[bool] |
     seen, seen_back = seen & supported, seen_back & supported
     ends = torch.where(seen & seen_back, torch.arange(len(places))[:, None], 0).amax(dim=0)
     return Consensus(Ways(places, seen, back, seen_back, ends), distance.square().mean(dim=0).sqrt())
+
+
+def _gone_back(way: Ways) -> Tensor:
+    """Its way back; not a number beyond where that began, or what came back elsewhere would count half."""
+    beyond = torch.arange(len(way.back))[:, None] > way.ends
+    return way.back.masked_fill(beyond[..., None], torch.nan)
 
 
 def _mode(looks: Tensor, scale: float) -> Tensor:
@@ -78,4 +86,4 @@ def _distance(looks: Tensor, places: Tensor) -> Tensor:
 
 
 def _most(votes: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(votes)).float().mean(dim=0) >= 0.5
+    return torch.stack(list(votes)).float().mean(dim=0) > 0.5

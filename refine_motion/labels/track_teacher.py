@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +24,7 @@ from refine_motion.labels.views import View
 from refine_motion.models.pips_chain import ChainedModel
 from refine_motion.models.track_base import TrackModel, check_queries
 from refine_motion.motion.cycle import gradient_strength
-from refine_motion.motion.grid import resize_frames, resize_places, sample
+from refine_motion.motion.grid import brought_to, resize_frames, resize_places, sample
 from refine_motion.motion.patches import colour_change
 from refine_motion.types import Evidence
 
@@ -34,6 +34,8 @@ LINKED, EVERY = "linked", "every frame"
 # What moves against most of the picture by more than so many pixels of the paper's frames gets half of the dense
 # places.
 _APART = 3.0
+# Iterations of a model that is not known yet; a number that nobody asks for.
+_UNTOLD = 2**31
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class TrackLabelSettings:
     """How stage 1 makes pseudo-tracks. Any change makes new labels beside the old ones.
 
     Attributes:
-        iters: iterations of the teacher.
+        iters: iterations of the teacher; None is as many as its model is tracked with.
         queries: kinds of places where tracks begin, of :data:`refine_motion.labels.queries.KINDS`.
         seeds: about how many of them in a window.
         dense: tracks that are begun besides, in squares around verified ones, half of them around what moves against
@@ -54,12 +56,14 @@ class TrackLabelSettings:
             :mod:`refine_motion.labels.track_consensus`; beside two or more of the teacher itself, the second teacher
             only confirms places.
         size: ``(H, W)`` that frames are brought to first, for stage 2 as well; None leaves them as they are. In the
-            paper, PIPs labels at 768x1280 or 256x448.
+            paper, PIPs labels at 768x1280 or 256x448. Where their sides have another ratio, by more than a tenth, they
+            keep it and get as many pixels: an upright video is not squashed.
+        enlarge: frames with fewer pixels than ``size`` too, as published.
         follow_hidden: take every frame for seen and begin all ways back in the last one, as published.
         threads_per_process: CPU threads of each labelling process; None leaves what torch has chosen.
     """
 
-    iters: int = 6
+    iters: int | None = None
     queries: tuple[str, ...] = KINDS
     seeds: int = 192
     dense: int = 320
@@ -67,6 +71,7 @@ class TrackLabelSettings:
     ceiling: float = 2.0
     views: tuple[str, ...] = ("1x",)
     size: tuple[int, int] | None = None
+    enlarge: bool = True
     follow_hidden: bool = False
     threads_per_process: int | None = None
 
@@ -76,13 +81,18 @@ class TrackLabelSettings:
         Raises:
             ConfigError: a value is out of range.
         """
-        if min(self.iters, self.seeds, self.dense_side) < 1 or self.dense < 0 or self.ceiling <= 0:
+        if (
+            min(self.iters or 1, self.seeds, self.dense_side) < 1
+            or self.iters == 0
+            or self.dense < 0
+            or self.ceiling <= 0
+        ):
             raise ConfigError(
                 "label: iters, seeds and dense_side must be at least 1, dense not negative and ceiling positive; got "
                 f"{self.iters}, {self.seeds}, {self.dense_side}, {self.dense} and {self.ceiling}"
             )
         # Also of different words for the same.
-        if not self.views or len({_parsed(v, self.iters) or v for v in self.views}) < len(self.views):
+        if not self.views or len({_parsed(v, self.iters or _UNTOLD) or v for v in self.views}) < len(self.views):
             raise ConfigError(f"label.views must be one or more different views, got {list(self.views)}")
         if not self.queries or not set(self.queries) <= set(KINDS):
             raise ConfigError(f"label.queries must be some of {', '.join(KINDS)}, got {list(self.queries)}")
@@ -90,6 +100,10 @@ class TrackLabelSettings:
             raise ConfigError(f"label.size must be a height and a width in pixels, got {list(self.size)}")
         if self.threads_per_process is not None and self.threads_per_process < 1:
             raise ConfigError(f"label.threads_per_process must be at least 1, got {self.threads_per_process}")
+
+    def shown_size(self, native: tuple[int, int]) -> tuple[int, int]:
+        """Height and width that frames ``(H, W)`` are brought to."""
+        return native if self.size is None else brought_to(native, self.size, self.enlarge)
 
 
 def _parsed(text: str, iters: int) -> TrackView | None:
@@ -111,10 +125,13 @@ class TrackTeacher:
     """
 
     def __init__(self, model: ChainedModel, settings: TrackLabelSettings, linked: TrackModel | None = None):
+        self.iters = model.iters if settings.iters is None else settings.iters
+        # Also refuses two views that are the same with as many iterations.
+        settings = replace(settings, iters=self.iters)
         if LINKED in settings.views and linked is None:
             raise ConfigError("label.views has `linked`: give the weights of a flow model as model.linked")
         for text in settings.views:
-            view = _parsed(text, settings.iters)
+            view = _parsed(text, self.iters)
             if view is not None and view.frames is not None and view.frames >= model.min_frames:
                 raise ConfigError(
                     f"label.views has `{text}`, but the windows of {model.name} have only {model.min_frames} frames"
@@ -122,7 +139,7 @@ class TrackTeacher:
         self.model = model.eval().requires_grad_(False)
         self.linked = linked.eval().requires_grad_(False) if linked is not None and LINKED in settings.views else None
         self.settings = settings
-        least = self._least_side()
+        least = self.min_side
         if settings.size is not None and min(settings.size) < least:
             raise ConfigError(
                 f"label.size must be at least {least} pixels in height and width for these views, got "
@@ -147,11 +164,7 @@ class TrackTeacher:
 
     @property
     def min_side(self) -> int:
-        """Smallest side of a video's frames, in pixels, that can be labelled."""
-        return self._least_side() if self.settings.size is None else 1
-
-    def _least_side(self) -> int:
-        """That the models can take in every view, once frames have been brought to their size."""
+        """Smallest side of frames, in pixels, that the models can take in every view."""
         sides = []
         for text in self.settings.views:
             view = _parsed(text, 1)
@@ -186,8 +199,8 @@ class TrackTeacher:
         """
         settings = self.settings
         native = (frames.shape[-2], frames.shape[-1])
-        frames = frames if settings.size is None else resize_frames(frames, settings.size)
-        size = (frames.shape[-2], frames.shape[-1])
+        size = settings.shown_size(native)
+        frames = resize_frames(frames, size)
         if queries is not None:
             queries = queries.detach().float().cpu()
             check_queries(torch.cat((torch.zeros(len(queries), 1), queries), dim=1), native)
@@ -211,13 +224,13 @@ class TrackTeacher:
         """What tracks through frames as through a video, under one of the words."""
         if text == EVERY:
             model = copy.copy(self.model)
-            model.iters = self.settings.iters
+            model.iters = self.iters
             return model
         assert self.linked is not None  # The settings were checked.
         return self.linked
 
     def _look(self, frames: Tensor, times: Tensor, text: str) -> TrackLook:
-        view = _parsed(text, self.settings.iters)
+        view = _parsed(text, self.iters)
         if view is not None:
             return WindowLook(self.model, frames[times], view)
         tracker = self._tracker(text)
@@ -228,6 +241,9 @@ class TrackTeacher:
     def _follow(self, frames: Tensor, looks: Sequence[TrackLook], xy: Tensor) -> TrackLabel:
         """Those tracks from some places that are good enough to be stored."""
         size = (frames.shape[-2], frames.shape[-1])
+        if not len(xy):
+            # Nothing to begin at in a plain picture, or where nothing changes.
+            return _nothing(len(frames), size, " + ".join(self.settings.views))
         agreed = agree([look.ways(xy, self.settings.follow_hidden) for look in looks], size, self._placing())
         places, back, seen, seen_back = (getattr(agreed.ways, n) for n in ("places", "back", "seen", "seen_back"))
         if not self.settings.follow_hidden:
@@ -236,7 +252,9 @@ class TrackTeacher:
             seen, seen_back = seen & inside, seen_back & inside
         known = seen & seen_back
         largest = torch.where(known, (places - back).norm(dim=-1), 0.0).amax(dim=0)
-        colours = torch.where(known, colour_change(frames, places), 0.0).sum(dim=0) / known.sum(dim=0)
+        # Against the first frame, which differs from itself by nothing.
+        later = (known.sum(dim=0) - 1).clamp(min=1)
+        colours = torch.where(known, colour_change(frames, places), 0.0).sum(dim=0) / later
         gradient = sample(gradient_strength(frames[:1].float())[None], xy.T[None, :, None], "border")[0, 0, 0]
         evidence = Evidence(
             cycle_error=largest,
@@ -284,6 +302,12 @@ class TrackTeacher:
 def _inside(places: Tensor, size: tuple[int, int]) -> Tensor:
     """Whether places ``(..., 2)`` lie on pixels of frames ``(H, W)``."""
     return ((places >= -0.5) & (places <= torch.tensor([size[1] - 0.5, size[0] - 0.5]))).all(dim=-1)
+
+
+def _nothing(frames: int, size: tuple[int, int], views: str) -> TrackLabel:
+    seen = torch.zeros(frames, 0, dtype=torch.bool)
+    evidence = Evidence(**{field.name: torch.zeros(0) for field in fields(Evidence)})
+    return TrackLabel(size, torch.zeros(frames, 0, 2), seen, seen, evidence, views=views)
 
 
 def _joined(first: TrackLabel, second: TrackLabel) -> TrackLabel:

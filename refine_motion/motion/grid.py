@@ -6,9 +6,14 @@ first and last pixel of a row (the convention often called ``align_corners=True`
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+# Frames of 16:9 are brought to the paper's 768x1280, as published.
+_RATIO = 1.1
 
 
 def pixel_grid(
@@ -61,6 +66,25 @@ def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
     smaller = size[0] < frames.shape[-2] or size[1] < frames.shape[-1]
     found = F.interpolate(frames.float(), size, mode="bilinear", align_corners=False, antialias=smaller)
     return found.round().clamp(0, 255).to(torch.uint8)
+
+
+def brought_to(native: tuple[int, int], size: tuple[int, int], enlarge: bool = True) -> tuple[int, int]:
+    """The size that frames ``(H, W)`` have after they were brought to another.
+
+    Args:
+        native: as they are.
+        size: ``(h, w)`` wanted. Where the ratio of the sides differs from it by more than a tenth, it is kept, and the
+            frames get as many pixels.
+        enlarge: whether frames with fewer pixels become larger too.
+    """
+    pixels, wanted = math.prod(native), math.prod(size)
+    if not enlarge and pixels <= wanted:
+        return native
+    change = native[0] * size[1] / (native[1] * size[0])
+    if 1 / _RATIO <= change <= _RATIO:
+        return size
+    height, width = (max(1, round(side * math.sqrt(wanted / pixels))) for side in native)
+    return height, width
 
 
 def resize_places(xy: Tensor, size: tuple[int, int], new: tuple[int, int]) -> Tensor:

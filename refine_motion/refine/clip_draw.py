@@ -172,13 +172,18 @@ def _draw_view(settings: ClipAugmentation, dice: _Dice, frame_size: tuple[int, i
     angle = math.radians(dice.between(-settings.rotation, settings.rotation))
     return aim(
         frame_size,
-        settings.crop or frame_size,
+        _turned(settings.crop, frame_size) if settings.crop else frame_size,
         place=dice.pair(0, 1),
         scale=(scale * stretch, scale / stretch) if affine else (1.0, 1.0),
         angle=angle if affine else 0.0,
         hflip=dice.chance(settings.hflip_probability),
         vflip=dice.chance(settings.vflip_probability),
     )
+
+
+def _turned(crop: tuple[int, int], frame_size: tuple[int, int]) -> tuple[int, int]:
+    """Upright in upright frames, so that it need not enlarge them."""
+    return (crop[1], crop[0]) if (crop[0] - crop[1]) * (frame_size[0] - frame_size[1]) < 0 else crop
 
 
 def _draw_look(settings: ClipAugmentation, dice: _Dice) -> Look:

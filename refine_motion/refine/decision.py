@@ -26,6 +26,9 @@ LEAST_TRACK_GAIN = 0.025
 IMPROVED, KEPT, UNCHECKED = "improved", "kept", "unchecked"
 
 
+TOO_LITTLE = "what is held out holds too little that can be compared: more videos or points, or looser data.filters"
+
+
 @dataclass(frozen=True)
 class Guard:
     """What a candidate must not make worse.
@@ -143,10 +146,7 @@ def decide(trials: Iterable[Trial], least: float = LEAST_GAIN) -> Decision:
 def _against(trial: Trial, least: float) -> tuple[str | None, bool]:
     """Why a candidate is not taken, and whether that holds of what lies between it and the original as well."""
     if trial.gain is None or trial.census is None or not math.isfinite(trial.gain.value):
-        return (
-            "what is held out holds too little that can be compared: more videos or points, or looser data.filters",
-            True,
-        )
+        return TOO_LITTLE, True
     smaller = trial.gain.value if trial.chosen is None else min(trial.gain.value, trial.chosen)
     better = smaller >= least
     if better and trial.alone <= 0:

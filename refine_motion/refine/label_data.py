@@ -64,7 +64,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         index: the videos in use, and those that are not with the reason.
         windows: those of all videos in use, without what would serve neither training nor judging.
         store: where labels are; set by stage 1.
-        min_side: smaller videos are left out; set by stage 1 to what its model can take.
+        min_side: videos that are smaller, as models see them, are left out; set by stage 1 to what its model can take.
         pending: windows that stage 1 is about to label; set by it.
         asked_for: whether every window was asked for one by one: then all of them are in use.
         between: whether its teacher looks at the frames between those of a window; set by it.
@@ -126,6 +126,10 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
     def too_short(self, video: VideoInfo) -> str:
         """What is wrong with a video that gives no window."""
 
+    def shown_size(self, video: VideoInfo) -> tuple[int, int]:
+        """Height and width of its frames as models see them."""
+        return video.height, video.width
+
     def check(self, teacher: Any) -> None:
         """Refuse a teacher that these windows are not for.
 
@@ -160,7 +164,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
 
     def _plan(self, index: VideoIndex) -> None:
         """Cut the videos into windows; those that give none join the rejected ones, with the reason."""
-        large = [v for v in index.videos if min(v.width, v.height) >= self.min_side]
+        large = [v for v in index.videos if min(self.shown_size(v)) >= self.min_side]
         windows = self.plan(large) if large else []
         used = {window.clip.video.path for window in windows}
         unused = [

@@ -106,6 +106,9 @@ def refine_once(
         # Before the checkpoints: a run that is killed between the two must not go on after a snapshot it never made.
         trainer.callbacks.insert(0, snapshots)  # type: ignore[attr-defined]
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    if trainer.is_global_zero:
+        # Its weights are written over now; a run that is killed between them must not vouch for others.
+        (folder / RESULT).unlink(missing_ok=True)
     outcome = finish(trainer, module, data, folder, snapshots)
     if trainer.is_global_zero:
         content = {

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from refine_motion.errors import ConfigError
 from refine_motion.refine.candidates import MIXTURES, State, mixture
-from refine_motion.refine.decision import KEPT, Decision, Guard, Trial, decide
+from refine_motion.refine.decision import KEPT, TOO_LITTLE, Decision, Guard, Trial, decide
 from refine_motion.refine.gain import Gain
 from refine_motion.refine.judge import CYCLE, LABELS, LOOK, MOVING, Judge, Sums, joint_gain
 from refine_motion.refine.panel import LEAST_MOVING, Panel
@@ -111,6 +111,8 @@ def choose(panel: Panel[Any], trained: Mapping[str, State]) -> Choice:
         for name, share in mixtures.items():
             states[name] = mixture(start, trained[best], share)
             try_out(name)
+        if max(worth.values()) == -math.inf:
+            return Choice(Decision(KEPT, None, None, TOO_LITTLE), start, worth)
         slow = panel.is_slow()
         least = min(mixtures, key=lambda name: mixtures[name])
         allowed = [least] if slow else [name for name in worth if mixtures.get(name, 1.0) <= panel.largest]

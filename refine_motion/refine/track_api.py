@@ -28,7 +28,7 @@ def refine_tracks(
     model: str | None = None,
     linked: str | Path | None = None,
     steps: int = 400,
-    iters: int = 6,
+    iters: int | None = None,
     learning_rate: float = 1e-5,
     ema: float = 0.0,
     augment: ClipAugmentation = ClipAugmentation(),  # noqa: B008  (frozen)
@@ -38,7 +38,7 @@ def refine_tracks(
     seed: int = 0,
     accelerator: str = "auto",
     precision: str = "32-true",
-    selection: SelectionSettings = SelectionSettings(),  # noqa: B008  (frozen)
+    selection: SelectionSettings = SelectionSettings(snapshots=0),  # noqa: B008  (frozen)
     **data: Any,
 ) -> RefineResult:
     """Stages 1 and 2 for a track model: label the videos with tracks and fine-tune the model on the verified ones.
@@ -53,7 +53,7 @@ def refine_tracks(
         model: registered model name; None recognises it from the weights.
         linked: weights of a flow model that labels beside the teacher, where ``settings.views`` have ``linked``.
         steps: optimiser steps.
-        iters: iterations of the student.
+        iters: iterations of the student; None is as many as its model is tracked with.
         learning_rate: peak of the schedule.
         ema: decay per step of a running mean of the weights, one more candidate; 0 keeps none.
         augment: strength of the student's augmentation.

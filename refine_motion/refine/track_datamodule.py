@@ -56,8 +56,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         made_share: share of the training samples in which pieces of the frames move before one another, with exact
             tracks and up to 16 px a frame, instead of their own motion: for what labels miss, and against forgetting
             what the videos do not hold. Where blocks of the picture are held out, pieces may show what is in them.
-        batch_size: windows per step and process; above 1, all videos must have one size, or be brought to it
-            (``label.size``).
+        batch_size: windows per step and process; above 1, the frames of all videos must have one size, once they were
+            brought to ``label.size``.
         num_workers: processes that decode.
         strict: stop at the first video that cannot be read, instead of going on with the rest.
         seed: seed of order, choice and augmentation.
@@ -68,8 +68,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
 
     unit = "windows"
     windows: list[TrackWindow]
-    # That frames are brought to; set by stage 1.
-    _size: tuple[int, int] | None = None
+    # To what frames of a size are brought; set by stage 1.
+    _shown_size: Callable[[tuple[int, int]], tuple[int, int]] | None = None
 
     def __init__(
         self,
@@ -137,14 +137,14 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         windows = plan_track_windows(
             videos, self.frames, self.frame_steps, self.stride, self.backward, self.seconds_per_step
         )
-        if self.batch_size > 1 and self._size is None:
+        if self.batch_size > 1:
             self._check_sizes([window.clip.video for window in windows])
         return windows
 
     def _check_sizes(self, videos: Sequence[VideoInfo]) -> None:
         """Refuse videos of several sizes in one batch."""
         for first, video in pairwise(videos):
-            if (video.width, video.height) != (first.width, first.height):
+            if self.shown_size(video) != self.shown_size(first):
                 raise ConfigError(
                     f"data.batch_size is {self.batch_size}, but {first.path} has {first.width}x{first.height} pixels "
                     f"and {video.path} {video.width}x{video.height}: set label.size, or batch_size 1"
@@ -163,9 +163,14 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         """See :class:`LabelDataModule`."""
         return f"no shot of its {video.frames} frames holds {self.frames} frames {min(self.frame_steps)} apart"
 
+    def shown_size(self, video: VideoInfo) -> tuple[int, int]:
+        """See :class:`LabelDataModule`."""
+        native = super().shown_size(video)
+        return native if self._shown_size is None else self._shown_size(native)
+
     def check(self, teacher: TrackTeacher) -> None:
         """See :class:`LabelDataModule`."""
-        self.between, self._size = teacher.between, teacher.settings.size
+        self.between, self._shown_size = teacher.between, teacher.settings.shown_size
         if self.frames != teacher.model.min_frames:
             raise ConfigError(
                 f"data.frames is {self.frames}: {teacher.model.name!r} looks at {teacher.model.min_frames} frames at a "
@@ -269,4 +274,4 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
             regions = {"training": split.blocks.training, "judged": split.blocks.judged}
             regions |= {part: partial(split.blocks.judged, parts=(part,)) for part in PARTS}
             region = regions[use]
-        return TrackSource(windows, labels, self.points, self.seed, self._size, region)
+        return TrackSource(windows, labels, self.points, self.seed, self._shown_size, region)

@@ -34,7 +34,7 @@ class TrackSource:
         labels: these and their weights.
         points: tracks of a sample.
         seed: run seed.
-        size: ``(H, W)`` that frames are brought to; None leaves them as they are.
+        shown_size: of a frame size ``(H, W)``, to which it is brought; None leaves frames as they are.
         region: of a frame size ``(H, W)``, where tracks that begin there count as long as they stay there, ``(H, W)``
             bool; None is everywhere.
     """
@@ -43,7 +43,7 @@ class TrackSource:
     labels: WeightedLabels[ClipKey, TrackLabel]
     points: int
     seed: int
-    size: tuple[int, int] | None = None
+    shown_size: Callable[[tuple[int, int]], tuple[int, int]] | None = None
     region: Callable[[tuple[int, int]], Tensor] | None = None
 
     def read(self, number: int) -> tuple[Tensor, TrackLabel, Tensor]:
@@ -69,7 +69,9 @@ class TrackSource:
         """
         clip = self.windows[number].clip
         frames = read_frames(clip.video, clip.frames[:1])
-        return (frames if self.size is None else resize_frames(frames, self.size))[0]
+        if self.shown_size is not None:
+            frames = resize_frames(frames, self.shown_size((frames.shape[-2], frames.shape[-1])))
+        return frames[0]
 
 
 class TrackSamples(Dataset[dict[str, Any]]):

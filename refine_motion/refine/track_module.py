@@ -32,7 +32,7 @@ class TrackRefineModule(StudentModule[Pips]):
         network: registered model name; None recognises it from the weights.
         weights: path of the pre-trained weights, or ``embedded_pips``.
         linked: weights of a flow model that labels beside the teacher (``label.views`` with ``linked``); None has none.
-        iters: iterations of the student in training and validation.
+        iters: iterations of the student in training and validation; None is as many as its model is tracked with.
         gamma: weight of each earlier iteration in the loss relative to the next.
         score_maps: weight of the loss of the score maps.
         learning_rate: peak of the one-cycle schedule.
@@ -53,7 +53,7 @@ class TrackRefineModule(StudentModule[Pips]):
         network: str | None = None,
         weights: str | None = None,
         linked: str | None = None,
-        iters: int = 6,
+        iters: int | None = None,
         gamma: float = 0.8,
         score_maps: float = 1.0,
         learning_rate: float = 1e-5,
@@ -66,7 +66,9 @@ class TrackRefineModule(StudentModule[Pips]):
         if score_maps < 0:
             raise ConfigError(f"model.score_maps must not be negative, got {score_maps}")
         teacher, student = (_pips(network, weights) for _ in range(2))
-        super().__init__(teacher, student, iters, gamma, learning_rate, weight_decay, warmup, ema)
+        super().__init__(
+            teacher, student, teacher.iters if iters is None else iters, gamma, learning_rate, weight_decay, warmup, ema
+        )
         self.save_hyperparameters(ignore=("augment",))
         self.settings = {**dict(self.hparams), "weights": None, "linked": None, "augment": augment}
         # In a tuple: it belongs to stage 1, and to no checkpoint.

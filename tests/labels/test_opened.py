@@ -15,7 +15,9 @@ from refine_motion.errors import LabelError
 from refine_motion.labels.opened import evenly, note_videos, open_labels, scattered
 from refine_motion.labels.store import LabelStore, PairKey
 from refine_motion.labels.teacher import LabelSettings
+from refine_motion.labels.track_store import ClipKey, TrackStore
 from refine_motion.video.index import build_index
+from tests.labels.made_tracks import made_tracks, straight
 from tests.labels.test_codec import make_label
 
 
@@ -86,6 +88,10 @@ def test_folders_without_labels(tmp_path: Path) -> None:
     with pytest.raises(LabelError, match="no label store"):
         open_labels(tmp_path)
     with pytest.raises(LabelError, match="no labels of this version"):
+        open_labels(tmp_path, teacher="t")
+    key = ClipKey("v", tuple(range(8)))
+    TrackStore(tmp_path, "t").write(key, made_tracks(straight(torch.tensor([[1.0, 0.0]]))))
+    with pytest.raises(LabelError, match=r"t: these labels are tracks; only those of flow can be opened here$"):
         open_labels(tmp_path, teacher="t")
 
 

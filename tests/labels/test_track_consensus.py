@@ -57,6 +57,22 @@ def test_most_looks_outvote_one_however_far_off_it_is() -> None:
         assert found.ways.seen_back.all()
 
 
+def test_a_look_that_never_went_back_from_there_has_no_say_in_where_others_came_back() -> None:
+    early, off = ways(last=2), ways(last=6)
+    off.back[1:7, :, 1] += 5.0
+    found = agree([early, off, ways(last=6)], PAPER_SIZE, [True, True, False])
+    torch.testing.assert_close(found.ways.cycle[1:3], torch.full((2, 2), 2.5))
+    torch.testing.assert_close(found.ways.cycle[3:7], torch.full((4, 2), 5.0))
+    # No way back began so late.
+    assert not found.ways.cycle[7].any()
+    assert not found.ways.seen_back[7].any()
+
+
+def test_of_two_looks_both_must_see_it() -> None:
+    found = agree([ways(last=3), ways()], PAPER_SIZE)
+    assert found.ways.seen[:, 0].tolist() == [True] * 4 + [False] * 4
+
+
 def test_a_look_that_does_not_place_only_bears_witness() -> None:
     """Two looks place a point half-way between them, wherever the third says that it is."""
     pair = [ways((1.0, 0.0), back=2.0), ways((-1.0, 0.0))]

@@ -49,7 +49,8 @@ def test_labels_and_their_evidence_by_hand() -> None:
     torch.testing.assert_close(evidence.backward_speed, back, atol=1e-3, rtol=0)
     # In the frames, one channel grows by 1 in time, one by 1 to the right, one by 1 down.
     torch.testing.assert_close(evidence.gradient, torch.full((2,), 2**0.5 / 3))
-    torch.testing.assert_close(evidence.colour_error, torch.full((2,), 3.5 * 2 / 3), atol=1e-3, rtol=0)
+    # On average over the later frames.
+    torch.testing.assert_close(evidence.colour_error, torch.full((2,), 4 * 2 / 3), atol=1e-3, rtol=0)
     assert not evidence.spread.any()
     assert label.views == "1x"
 
@@ -159,8 +160,11 @@ def test_nothing_verified_gives_nothing_dense_and_a_plain_picture_an_empty_label
     assert label.places.shape == (8, 0, 2)
     encode(label)
     plain = torch.full((8, 3, 64, 96), 90, dtype=torch.uint8)
-    label = TrackTeacher(pips(), settings(dense=40, queries=("corners",))).label(plain, 0)
-    assert label.places.shape == (8, 0, 2)
+    for views in (("1x",), ("1x", "linked"), ("every frame",)):
+        teacher = TrackTeacher(pips(), settings(dense=40, queries=("corners",), views=views), ToldTracks(right))
+        label = teacher.label(plain, 0)
+        assert label.places.shape == (8, 0, 2)
+        encode(label)
 
 
 def test_two_views_meet_halfway() -> None:
@@ -274,11 +278,25 @@ def test_frames_are_brought_to_a_size_first() -> None:
     label = TrackTeacher(dense_scene(), settings(size=(32, 48))).label(ramps(), 0)
     assert label.size == (32, 48)
     assert torch.equal(label.xy, seed_queries(ramps(8, (32, 48)), ("grid",), 24))
+    upright = TrackTeacher(ToldWindows(right), settings(size=(32, 48))).label(ramps(8, (96, 64)), 0)
+    assert upright.size == (48, 32)
+    assert TrackLabelSettings().shown_size((96, 64)) == (96, 64)
+    assert TrackLabelSettings(size=(32, 48)).shown_size((16, 24)) == (32, 48)
+    assert TrackLabelSettings(size=(32, 48), enlarge=False).shown_size((16, 24)) == (16, 24)
 
 
-def test_videos_may_be_of_any_size_where_they_are_brought_to_one() -> None:
-    assert TrackTeacher(ToldWindows(right), settings(views=("0.5x",))).min_side == 32
-    assert TrackTeacher(ToldWindows(right), settings(views=("0.5x",), size=(64, 96))).min_side == 1
+def test_the_least_side_is_that_of_the_smallest_view() -> None:
+    assert TrackTeacher(ToldWindows(right), settings(views=("1x",))).min_side == 16
+    assert TrackTeacher(ToldWindows(right), settings(views=("1x", "0.5x"))).min_side == 32
+
+
+def test_without_a_number_it_iterates_as_often_as_its_model_is_tracked_with() -> None:
+    model = pips()
+    model.iters = 5
+    assert TrackTeacher(model, settings()).fingerprint == TrackTeacher(model, settings(iters=5)).fingerprint
+    assert TrackTeacher(model, settings()).settings.iters == 5
+    with pytest.raises(ConfigError, match="different views"):
+        TrackTeacher(model, settings(views=("1x", "1x 5 iters")))
 
 
 def test_a_size_that_is_too_small_for_a_view_is_refused() -> None:
@@ -318,6 +336,7 @@ def test_fingerprints_tell_settings_weights_and_the_second_teacher_apart() -> No
         {"views": ("2x",)},
         {"views": ("1x 12 iters",)},
         {"size": (256, 448)},
+        {"size": (256, 448), "enlarge": False},
         {"follow_hidden": True},
         {"threads_per_process": 1},
     ]
@@ -384,12 +403,12 @@ def test_a_view_may_iterate_longer() -> None:
         ({"ceiling": 0.0}, "ceiling"),
         ({"views": ()}, "views"),
         ({"views": ("1x", "1x")}, "views"),
-        ({"views": ("1x", "1x 6 iters")}, "different views"),
+        ({"iters": 6, "views": ("1x", "1x 6 iters")}, "different views"),
         ({"views": ("4x",)}, "view"),
         ({"views": ("1x 0 iters",)}, "at least once"),
         ({"views": ("1x 1 frames",)}, "at least 2"),
         ({"views": ("linked reversed",)}, "view"),
-        ({"views": ("1x reversed", "1x reversed 6 iters")}, "different views"),
+        ({"iters": 6, "views": ("1x reversed", "1x reversed 6 iters")}, "different views"),
         ({"views": ("1x -3 iters",)}, "view"),
         ({"views": ("1x\n",)}, "view"),
         ({"views": ("linked 3 iters",)}, "view"),

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refine_motion.motion.grid import in_bounds, pixel_grid, sample, warp
+from refine_motion.motion.grid import brought_to, in_bounds, pixel_grid, sample, warp
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40))
@@ -50,6 +50,18 @@ def test_bounds_include_the_edge_pixel_centres() -> None:
     flow[0, 0, 1, 0] = 3.01
     flow[0, 1, 0, 1] = -0.01
     assert in_bounds(flow).logical_not().nonzero().tolist() == [[0, 0, 1], [0, 1, 0]]
+
+
+def test_frames_keep_the_ratio_of_their_sides_where_it_is_another() -> None:
+    # 16:9 and 5:3 count as the same, as in the paper's code.
+    assert brought_to((1080, 1920), (768, 1280)) == (768, 1280)
+    assert brought_to((1920, 1080), (768, 1280)) == (1322, 744)
+    assert brought_to((480, 640), (256, 448)) == (293, 391)
+    assert brought_to((100, 100), (100, 110)) == (100, 110)
+    assert brought_to((100, 100), (100, 111)) == (105, 105)
+    assert brought_to((192, 256), (288, 512), enlarge=False) == (192, 256)
+    assert brought_to((1080, 1920), (288, 512), enlarge=False) == (288, 512)
+    assert brought_to((3, 30000), (10, 10)) == (1, 1000)
 
 
 def test_grid_holds_pixel_centres() -> None:

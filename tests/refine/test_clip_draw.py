@@ -46,6 +46,13 @@ def test_shares_and_ranges() -> None:
     assert 0.05 <= sides.min() < 0.06 < 0.29 < sides.max() <= 0.3
 
 
+def test_crops_of_upright_frames_are_upright() -> None:
+    settings = ClipAugmentation(crop=(20, 24))
+    assert draw(settings, 0, (200, 240)).view.size == (20, 24)
+    assert draw(settings, 0, (240, 200)).view.size == (24, 20)
+    assert draw(settings, 0, (200, 200)).view.size == (20, 24)
+
+
 def test_one_setting_does_not_change_the_draws_of_another() -> None:
     for seed in range(30):
         full = draw(EVERYTHING, seed, (44, 52))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from refine_motion.labels.select import CycleRule
 from refine_motion.labels.teacher import LabelSettings
 from refine_motion.models.options import MatchOptions
 from refine_motion.models.weights import read_weights
+from refine_motion.refine import run as run_module
 from refine_motion.refine.augment import Augmentation
 from refine_motion.refine.datamodule import VideoLabelDataModule
 from refine_motion.refine.identity import identity
@@ -222,6 +224,16 @@ def test_a_finished_run_is_not_repeated_unless_a_setting_changes(
     assert "is replaced" in capsys.readouterr().out
     assert min(losses) == 1
     assert other.weights.stat().st_mtime_ns != stamp
+
+    # A run that is killed while its weights are written leaves no note that speaks of others.
+    def killed(*_: object) -> Any:
+        raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "finish", killed)
+        with pytest.raises(Stop):
+            run(1e-5)
+    assert not (tmp_path / "run" / RESULT).exists()
     # Neither does a damaged note stand in the way.
     (tmp_path / "run" / RESULT).write_text("{")
     run(1e-4)

@@ -387,6 +387,16 @@ def test_the_half_that_chose_does_not_decide_alone(monkeypatch: pytest.MonkeyPat
     assert "too little" in chosen({"last": Knowing(0.08, 0.08)}, data).reason
 
 
+def test_nothing_to_choose_by_keeps_the_original(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Data()
+    data.parts["choose"] = []
+    for pooled in (False, True):
+        monkeypatch.setattr(panel.FlowPanel, "pooled", pooled)
+        found = chosen({"last": Knowing(0.08, 0.08), "ema": Knowing(0.3, 0.3)}, data)
+        assert found.decision == "kept"
+        assert "too little" in found.reason
+
+
 def test_candidates_are_compared_by_the_estimate_whose_noise_is_for_the_gate() -> None:
     # The uneven one is as bad as the original where something moves: it gains more than the even one, but less surely.
     trained = {"uneven": Knowing(0.08, 0.4), "even": Knowing(0.115, 0.115)}

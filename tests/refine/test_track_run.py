@@ -233,10 +233,10 @@ def test_labels_of_another_window_length(videos: Path, weights: Path, tmp_path: 
 
 
 def test_batches_of_frames_of_one_size(videos: Path, weights: Path, tmp_path: Path) -> None:
-    write_clip(tmp_path, 6, 20, (72, 96), pairs=0)
+    write_clip(tmp_path, 6, 20, (68, 96), pairs=0)
     for seed in (3, 4):
         (tmp_path / "videos" / f"{seed}.mp4").symlink_to(next(videos.glob(f"*{seed}.mp4")))
-    with pytest.raises(ConfigError, match=r"^data\.batch_size is 2, but [^\n]*96x64[^\n]*96x72: set label\.size, or"):
+    with pytest.raises(ConfigError, match=r"^data\.batch_size is 2, but [^\n]*96x64[^\n]*96x68: set label\.size, or"):
         refined(tmp_path / "videos", weights, tmp_path / "mixed", batch_size=2)
     brought = replace(SETTINGS, size=(64, 96))
     data = data_of(tmp_path / "videos", tmp_path / "brought", batch_size=2, max_windows=6)
@@ -245,7 +245,7 @@ def test_batches_of_frames_of_one_size(videos: Path, weights: Path, tmp_path: Pa
     assert next(iter(loader))["frames"].shape == (2, 8, 3, 64, 96)
     quick_trainer().fit(module_of(weights), datamodule=data)
     source = loader.dataset.source  # type: ignore[attr-defined]
-    assert {window.clip.video.height for window in source.windows} == {64, 72}
+    assert {window.clip.video.height for window in source.windows} == {64, 68}
     # Pieces of made clips too.
     assert {source.picture(number).shape for number in range(len(source.windows))} == {(3, 64, 96)}
 
