@@ -16,7 +16,9 @@ from refine_motion.benchmarks.tracks.deeplabcut import DeepLabCut
 from refine_motion.benchmarks.tracks.evaluation import evaluate_tracks
 from refine_motion.benchmarks.tracks.table_csv import TracksCsv
 from refine_motion.benchmarks.tracks.tap_vid import TapVid
+from refine_motion.benchmarks.tracks.track_table import TrackTable
 from refine_motion.cli.start import command_line
+from refine_motion.errors import BenchmarkError, RefineMotionError
 from refine_motion.models.load import load_track_model
 from refine_motion.models.track_base import TrackModel
 
@@ -69,13 +71,28 @@ def main(args: list[str]) -> int:
         parser = _parser()
         config = parser.instantiate(parser.parse_args(args))
     model, against = config.model.load()
-    table = evaluate_tracks(model, config.data, against)
-    table.print()
     folder = Path(config.workdir)
+    table = _evaluated(model, config.data, against, folder / "table.partial.csv")
+    table.print()
     table.to_csv(folder / "table.csv")
     table.to_json(folder / "table.json")
     print(f"table.csv and table.json are in {folder}")
     return 0
+
+
+def _evaluated(
+    model: TrackModel, benchmark: TrackBenchmark, against: TrackModel | None, partial: Path
+) -> TrackTable:
+    """The table; where a video cannot be scored, the scores of those before it stay in a file ``partial``."""
+    partial.unlink(missing_ok=True)
+    try:
+        table = evaluate_tracks(model, benchmark, against, so_far=lambda found: found.to_csv(partial))
+    except RefineMotionError as error:
+        if not partial.is_file():
+            raise
+        raise BenchmarkError(f"{error} (the scores of the videos before it are in {partial})") from error
+    partial.unlink(missing_ok=True)
+    return table
 
 
 def _parser() -> ArgumentParser:

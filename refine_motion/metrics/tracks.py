@@ -112,8 +112,8 @@ class TrackErrors(_VideoMean):
 
     ``update(pred, target, valid, visible, query_frames=None)``: places ``(T, N, 2)``, where the truth is known and
     where the point is seen ``(T, N)`` bool, frame of each query ``(N,)``, the first when it is not given.
-    ``ate_visible`` is of tracks that are seen in every frame, ``ate_occluded`` of the others: PIPs' two columns of
-    CroHD.
+    ``ate_visible`` is of tracks that are seen in every frame in which their place is known, ``ate_occluded`` of the
+    others: PIPs' two columns of CroHD, where it is known in all frames.
 
     Args:
         survival_threshold: in pixels; part of the name of the score.
@@ -143,7 +143,7 @@ class TrackErrors(_VideoMean):
         away = distance(pred, target)
         median, skipped = median_trajectory_error(away, valid)
         self.skipped_tracks += skipped
-        throughout = visible.all(dim=0)
+        throughout = (visible | ~valid).all(dim=0)
         return within_thresholds(away, valid) | {
             f"survival_{self.survival_threshold:g}": survival(away, valid, self.survival_threshold, query_frames),
             "median_error": median,

@@ -75,13 +75,32 @@ def test_table_on_the_screen_and_in_files(davis: Path, untrained: Path, tmp_path
     assert rows[0]["aj"] == rows[0]["aj_before"]
     assert float(rows[2]["delta_avg_still"]) == 1
     assert json.loads((out / "table.json").read_text())["mean"]["queries"] == 2
+    assert not (out / "table.partial.csv").exists()
+
+
+def test_scores_before_a_damaged_file_are_kept(davis: Path, untrained: Path, tmp_path: Path, capsys) -> None:
+    content = (davis / "tapvid_davis.pkl").read_bytes()
+    (davis / "robotap_split0.pkl").write_bytes(content)
+    (davis / "robotap_split1.pkl").write_bytes(content[:-9])
+    out = tmp_path / "out"
+    args = words("robotap", "--data.root", davis, "--model.weights", untrained, "--workdir", out)
+    args += ["--data.full_resolution", "true"]
+    line = refused(capsys, *args)
+    assert "robotap_split1.pkl: damaged or no pickle file" in line
+    assert f"(the scores of the videos before it are in {out / 'table.partial.csv'})" in line
+    with (out / "table.partial.csv").open(newline="") as file:
+        assert [row["name"] for row in csv.DictReader(file)] == ["goat", "dog", "mean"]
+    # Another run that fails at once has no scores before it.
+    (davis / "robotap_split0.pkl").unlink()
+    assert "table.partial.csv" not in refused(capsys, *args)
+    assert not (out / "table.partial.csv").exists()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_configurations(name: str, monkeypatch) -> None:
     found: list[Any] = []
 
-    def stop(*args: object) -> None:
+    def stop(*args: object, **_: object) -> None:
         found.extend(args)
         raise BenchmarkError("far enough")
 

@@ -102,6 +102,21 @@ def test_errors_of_tracks_that_are_seen_throughout_and_of_others() -> None:
     assert [found[name].item() for name in ("ate", "ate_visible", "ate_occluded", "median_error")] == [4, 2, 6, 4]
 
 
+def test_a_track_that_is_seen_wherever_it_is_labelled_is_not_hidden() -> None:
+    """Nobody labelled the frames between, and the frame in which the point is given does not count."""
+    target = torch.zeros(4, 2, 2)
+    pred, visible, valid = target + 3.0, torch.zeros(4, 2, dtype=torch.bool), torch.zeros(4, 2, dtype=torch.bool)
+    visible[[0, 3], 0], valid[3, 0] = True, True
+    visible[0, 1], valid[2:, 1] = True, True
+    metric = TrackErrors()
+    metric.update(pred[:, :1], target[:, :1], valid[:, :1], visible[:, :1])
+    assert metric.compute()["ate_visible"].item() == pytest.approx(18**0.5)
+    assert metric.compute()["ate_occluded"].isnan()
+    metric = TrackErrors()
+    metric.update(pred[:, 1:], target[:, 1:], valid[:, 1:], visible[:, 1:])
+    assert metric.compute()["ate_visible"].isnan()
+
+
 def test_transferred_keypoints_are_a_mean_over_videos() -> None:
     metric, target = TransferredKeypoints(), torch.zeros(2, 4, 2)
     pred, visible = target.clone(), torch.ones(2, 4, dtype=torch.bool)

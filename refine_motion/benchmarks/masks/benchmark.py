@@ -45,15 +45,16 @@ class MaskSequence:
         """
         return read_images(self.images)
 
-    def truth(self, number: int, size: tuple[int, int] | None = None) -> Tensor:
+    def truth(self, number: int, size: tuple[int, int] | None = None, with_void: bool = False) -> Tensor:
         """The true mask of a frame.
 
         Args:
             number: of the frame, from 0.
             size: ``(H, W)`` that it has to have.
+            with_void: leave void, of which nobody says what it is, at 255.
 
         Returns:
-            ``(H, W)`` uint8 ids of objects; the background is 0, and so is void.
+            ``(H, W)`` uint8 ids of objects; the background is 0, and so is void unless it is asked for.
 
         Raises:
             BenchmarkError: it is missing, damaged or of another size.
@@ -65,7 +66,9 @@ class MaskSequence:
                 "of them (the test sets have the first alone)"
             )
         ids = read_mask(file, size)
-        return self.joined(torch.where(ids == VOID, 0, ids))
+        void = ids == VOID
+        truth = self.joined(torch.where(void, 0, ids))
+        return torch.where(void, VOID, truth) if with_void else truth
 
     def joined(self, ids: Tensor) -> Tensor:
         """Ids as they are scored: all objects in one where that is the protocol."""

@@ -32,7 +32,7 @@ from torch import Tensor
 from refine_motion.benchmarks.flow_pair import read_picture
 from refine_motion.benchmarks.pictures import read_images, scaled
 from refine_motion.benchmarks.tracks.benchmark import Column, TrackBenchmark
-from refine_motion.benchmarks.tracks.frames import existing_frames
+from refine_motion.benchmarks.tracks.frames import check_places, existing_frames
 from refine_motion.benchmarks.tracks.scoring import plain
 from refine_motion.benchmarks.tracks.video import TrackVideo, ask
 from refine_motion.errors import BenchmarkError
@@ -43,6 +43,8 @@ SIZE = (320, 512)
 # The joints of the 37 of the animal model that were labelled.
 JOINTS = (8, 9, 10, 12, 13, 14, 15, 18, 19, 20, 22, 23, 24, 25, 28, 31, 32, 33, 35, 36)
 _ALL_JOINTS = 37
+# Masks may be smaller than frames, as of DAVIS's 480p beside its full size, and rounded to whole pixels.
+_OTHER_RATIO = 0.02
 
 
 class Badja(TrackBenchmark):
@@ -87,12 +89,12 @@ class Badja(TrackBenchmark):
         files = sorted((root / "joint_annotations").glob("*.json"))
         if not files:
             raise BenchmarkError(f"{root}: has no joint_annotations/*.json; give the folder of BADJA")
-        for file in files:
-            labels = _read_labels(file)
-            if not labels[0]["image_path"].startswith("DAVIS/"):
-                self.skipped["of BADJA's extra videos, which have no frames in DAVIS"] += 1
-                continue
-            yield self._video(root, file, labels)
+        labels_of = {file: _read_labels(file) for file in files}
+        extra = [file for file, labels in labels_of.items() if not labels[0]["image_path"].startswith("DAVIS/")]
+        if extra:
+            self.skipped["of BADJA's extra videos, which have no frames in DAVIS"] += len(extra)
+        # All at once: what is wrong with the last is told before the first is scored.
+        yield from [self._video(root, file, labels) for file, labels in labels_of.items() if file not in extra]
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
         """See :class:`refine_motion.metrics.tracks.TransferredKeypoints`."""
@@ -106,6 +108,11 @@ class Badja(TrackBenchmark):
         numbers = [_number(label["image_path"], file) for label in labels]
         first, last = min(numbers), max(numbers)
         folder, end = Path(labels[0]["image_path"]).parent, Path(labels[0]["image_path"]).suffix
+        for label, number in zip(labels, numbers, strict=True):
+            if Path(label["image_path"]).parent != folder:
+                raise BenchmarkError(f"{file}: {label['image_path']} is not of {folder}; take BADJA's own file")
+            if numbers.count(number) > 1:
+                raise BenchmarkError(f"{file}: labels {label['image_path']} twice; take BADJA's own file")
         places = (root / folder / f"{number:05d}{end}" for number in range(first, last + 1))
         paths = existing_frames(places, f"{file.name} has joints of this video; add DAVIS's frames")
         height, width = read_picture(paths[0]).shape[1:]
@@ -114,9 +121,10 @@ class Badja(TrackBenchmark):
         areas = torch.zeros(len(paths))
         for number, label in zip(numbers, labels, strict=True):
             joints, seen = _joints(label, file)
+            check_places(joints[seen], (height, width), f"{file}: {label['image_path']}")
             xy[number - first] = scaled(joints, (height, width), SIZE)
             visible[number - first] = seen
-            areas[number - first] = self._area(root / label["segmentation_path"])
+            areas[number - first] = self._area(root / label["segmentation_path"], height / width)
         points = torch.arange(len(JOINTS))
         if self.variant == "filtered":
             points = points[visible[0]]
@@ -132,9 +140,12 @@ class Badja(TrackBenchmark):
             areas=areas,
         )
 
-    def _area(self, path: Path) -> int:
-        """Pixels of the animal at the size of the protocol."""
+    def _area(self, path: Path, ratio: float) -> int:
+        """Pixels of the animal at the size of the protocol; its frames have this ratio of height to width."""
         picture = read_picture(path)
+        height, width = picture.shape[1:]
+        if abs(height / width / ratio - 1) > _OTHER_RATIO:
+            raise BenchmarkError(f"{path}: {width} x {height} is no mask of these frames; get both from one release")
         mask = picture[0] if self.variant == "official" else picture.amax(dim=0)
         return int((F.interpolate(mask[None, None].float(), SIZE, mode="nearest") > 0).sum())
 

@@ -96,8 +96,8 @@ class Crohd(TrackBenchmark):
         labelled = {path.parent.parent.name for path in (root / "HT21Labels" / self.split).glob("*/gt/gt.txt")}
         for name in sorted(labelled - {path.name for path in sequences}):
             self.skipped[f"sequence with labels but without HT21/{self.split}/{name}/img1"] += 1
-        for folder in sequences:
-            yield from self._clips(folder, _labels_of(root, folder, self.split))
+        # All at once: what is wrong with the last is told before the first is scored.
+        yield from [clip for folder in sequences for clip in self._clips(folder, _labels_of(root, folder, self.split))]
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
         """See :func:`refine_motion.benchmarks.tracks.scoring.error_scores`."""
@@ -105,6 +105,9 @@ class Crohd(TrackBenchmark):
 
     def _clips(self, folder: Path, file: Path) -> Iterator[TrackVideo]:
         rows = read_heads(file)
+        # As in PIPs' script the last one counts.
+        if again := len(rows) - len(np.unique(rows[:, :2], axis=0)):
+            self.skipped["boxes of heads that have another in the same frame"] += again
         count = int(rows[:, 0].max())
         if count < CLIP:
             raise BenchmarkError(f"{file}: ends with frame {count}, and a clip has {CLIP} frames; get the whole file")
@@ -175,11 +178,12 @@ def read_heads(file: Path) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):
         finite = np.isfinite(rows[:, _USED].astype(np.float32)).all(axis=1)
     numbers = rows[:, :2]
-    wrong = np.flatnonzero(~finite | ((numbers < 1) | (numbers != np.floor(numbers))).any(axis=1))
+    box = (rows[:, 4:6] >= 0).all(axis=1)
+    wrong = np.flatnonzero(~finite | ~box | ((numbers < 1) | (numbers != np.floor(numbers))).any(axis=1))
     if len(wrong):
         raise BenchmarkError(
-            f"{file}: row {wrong[0] + 1}: frame and head must be whole numbers from 1, box and visibility finite; "
-            "get the file again"
+            f"{file}: row {wrong[0] + 1}: frame and head must be whole numbers from 1, box and visibility finite, "
+            "width and height not negative; get the file again"
         )
     return rows
 

@@ -9,7 +9,7 @@ Layout::
 Protocol, our own, for masks are public where true tracks are not: points on a grid inside each object's mask of the
 first frame, a few pixels from its edge, so that no truth of motion is needed to choose them; they are followed, and
 wherever a point is said to be seen it has to lie on the mask of the same object. Points that are said to be hidden do
-not count, so what share was said to be seen is told as well. The test sets have masks of the first frame alone.
+not count, so what share was said to be seen is told as well; nor do those on void, of which nobody says what it is. The test sets have masks of the first frame alone.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from refine_motion.benchmarks.pictures import read_images
 from refine_motion.benchmarks.tracks.benchmark import Column, TrackBenchmark
 from refine_motion.benchmarks.tracks.video import TrackVideo
 from refine_motion.errors import BenchmarkError
+from refine_motion.metrics.functional.masks import VOID
 from refine_motion.types import Tracks
 
 # Points of an object, about, and how far from its edge, in pixels.
@@ -81,10 +82,10 @@ class DavisMasks(TrackBenchmark):
                 raise BenchmarkError(
                     f"{files[0]}: no mask of the first frame of {sequence.name}; give DAVIS's own folders"
                 )
-            first = sequence.truth(0)
+            first = sequence.truth(0, with_void=True)
             masks = torch.zeros(len(files), *first.shape, dtype=torch.uint8)
             for number in known.nonzero()[:, 0].tolist():
-                masks[number] = sequence.truth(number, (first.shape[0], first.shape[1]))
+                masks[number] = sequence.truth(number, (first.shape[0], first.shape[1]), with_void=True)
             yield _video(sequence.name, sequence.images, masks, known)
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
@@ -122,7 +123,7 @@ def on_object(tracks: Tracks, masks: Tensor, objects: Tensor, counted: Tensor) -
 
     Args:
         tracks: ``(T, M)``.
-        masks: ``(T, H, W)`` numbers of objects.
+        masks: ``(T, H, W)`` numbers of objects; at places in void (255) nothing counts.
         objects: ``(M,)`` the number of each point's object.
         counted: ``(T, M)`` bool.
 
@@ -135,6 +136,7 @@ def on_object(tracks: Tracks, masks: Tensor, objects: Tensor, counted: Tensor) -
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     time = torch.arange(len(masks))[:, None]
     there = masks[time, y.clamp(0, height - 1), x.clamp(0, width - 1)]
+    counted = counted & ~(inside & (there == VOID))
     seen = counted & tracks.visible
     right = seen & inside & (there == objects)
     return {
@@ -144,7 +146,7 @@ def on_object(tracks: Tracks, masks: Tensor, objects: Tensor, counted: Tensor) -
 
 
 def _video(name: str, images: Sequence[Path], masks: Tensor, known: Tensor) -> TrackVideo:
-    objects = [int(number) for number in masks[0].unique() if number > 0]
+    objects = [int(number) for number in masks[0].unique() if number not in (0, VOID)]
     starts = torch.cat([torch.empty(0, 2), *(inside_points(masks[0] == number) for number in objects)])
     count = len(starts)
     return TrackVideo(

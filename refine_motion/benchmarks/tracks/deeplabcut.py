@@ -23,6 +23,7 @@ from refine_motion.benchmarks.flow_pair import read_picture
 from refine_motion.benchmarks.pictures import Size, read_images, scaled
 from refine_motion.benchmarks.tracks.benchmark import TrackBenchmark
 from refine_motion.benchmarks.tracks.deeplabcut_files import read_pose_labels
+from refine_motion.benchmarks.tracks.frames import check_places
 from refine_motion.benchmarks.tracks.scoring import ERROR_COLUMNS, ERROR_NOTE, error_scores
 from refine_motion.benchmarks.tracks.video import TrackVideo, ask, ask_first
 from refine_motion.errors import BenchmarkError, ConfigError
@@ -72,6 +73,7 @@ class DeepLabCut(TrackBenchmark):
         if size is not None and (len(size) != 2 or min(size) < 1):
             raise ConfigError(f"data.size must be a height and a width of at least 1 pixel, or null, got {list(size)}")
         self.preset, self.size = preset, size
+        self._renamed: list[str] = []
 
     @property
     def title(self) -> str:
@@ -81,8 +83,8 @@ class DeepLabCut(TrackBenchmark):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The scores, and what the preset of the paper leaks."""
-        return (ERROR_NOTE, LEAK) if self.preset == "paper" else (ERROR_NOTE,)
+        """The scores, what the preset of the paper leaks, and labels that name another folder than they lie in."""
+        return (ERROR_NOTE, *([LEAK] if self.preset == "paper" else []), *self._renamed)
 
     def videos(self) -> Iterator[TrackVideo]:
         """The videos, or their clips.
@@ -91,6 +93,7 @@ class DeepLabCut(TrackBenchmark):
             BenchmarkError: there are no labels, or a file is missing, damaged or of another layout.
         """
         self.skipped.clear()
+        self._renamed.clear()
         root = self.place()
         root = root / "labeled-data" if (root / "labeled-data").is_dir() else root
         folders = sorted({path.parent for path in root.rglob("CollectedData_*") if path.suffix in (".csv", ".h5")})
@@ -99,16 +102,17 @@ class DeepLabCut(TrackBenchmark):
                 f"{root}: holds no CollectedData_*.csv or .h5; give the folder of a DeepLabCut project (labels as COCO "
                 "JSON or as one pickle are not read)"
             )
-        for folder in folders:
-            name = folder.relative_to(root).as_posix() if folder != root else folder.name
-            yield from (self._clips if self.preset == "paper" else self._whole)(name, folder)
+        names = [folder.relative_to(root).as_posix() if folder != root else folder.name for folder in folders]
+        of_folder = self._clips if self.preset == "paper" else self._whole
+        # All at once: what is wrong with the last is told before the first is scored.
+        yield from [video for name, folder in zip(names, folders, strict=True) for video in of_folder(name, folder)]
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
         """See :func:`refine_motion.benchmarks.tracks.scoring.error_scores`."""
         return error_scores(video, tracks)
 
     def _whole(self, name: str, folder: Path) -> Iterator[TrackVideo]:
-        images, numbers, labels = _read(folder)
+        images, numbers, labels = self._read(name, folder)
         first, last = min(numbers), max(numbers)
         images = images[first : last + 1]
         size = _size(images[0])
@@ -122,7 +126,7 @@ class DeepLabCut(TrackBenchmark):
         yield self._video(name, images, size, xy, marked, valid, (queries, points))
 
     def _clips(self, name: str, folder: Path) -> Iterator[TrackVideo]:
-        images, numbers, labels = _read(folder)
+        images, numbers, labels = self._read(name, folder)
         if left := len(numbers) % CLIP:
             self.skipped[f"labelled frames at the ends of videos, which are no clip of {CLIP}"] += left
         size = _size(images[numbers[0]])
@@ -139,6 +143,26 @@ class DeepLabCut(TrackBenchmark):
             chosen = [images[number] for number in numbers[taken]]
             yield self._video(f"{name}/{begin:06d}", chosen, size, xy, seen, seen, (queries, points), recording=name)
 
+    def _read(self, name: str, folder: Path) -> tuple[list[Path], list[int], Tensor]:
+        """All images of a folder, numbers of those with labels, increasing, and the labels ``(F, K, 2)`` of these."""
+        # The CSV file is what people edit; DeepLabCut makes the other from it.
+        files = sorted(folder.glob("CollectedData_*.csv")) or sorted(folder.glob("CollectedData_*.h5"))
+        if len(files) > 1:
+            raise BenchmarkError(f"{folder}: labels of several people, {', '.join(f.name for f in files)}; leave one")
+        labels = read_pose_labels(files[0])
+        if labels.folder not in ("", folder.name):
+            self._renamed.append(f"{name}: its labels are of a folder {labels.folder}; taken for one that was renamed.")
+        images = list_images(folder)
+        number_of = {path.name: number for number, path in enumerate(images)}
+        missing = [name for name in labels.images if name not in number_of]
+        if missing:
+            raise BenchmarkError(f"{folder / missing[0]}: missing, but {files[0].name} labels it; add the image")
+        numbers = [number_of[name] for name in labels.images]
+        order = sorted(range(len(numbers)), key=numbers.__getitem__)
+        xy = torch.from_numpy(labels.xy)[order]
+        check_places(xy, _size(images[numbers[0]]), str(files[0]))
+        return images, [numbers[place] for place in order], xy
+
     def _video(
         self,
         name: str,
@@ -152,23 +176,6 @@ class DeepLabCut(TrackBenchmark):
     ) -> TrackVideo:
         frames = partial(read_images, images, self.size)
         return TrackVideo(name, self.size or size, frames, xy, visible, valid, *asked, recording=recording)
-
-
-def _read(folder: Path) -> tuple[list[Path], list[int], Tensor]:
-    """All images of a folder, numbers of those with labels, increasing, and the labels ``(F, K, 2)`` of these."""
-    # The CSV file is what people edit; DeepLabCut makes the other from it.
-    files = sorted(folder.glob("CollectedData_*.csv")) or sorted(folder.glob("CollectedData_*.h5"))
-    if len(files) > 1:
-        raise BenchmarkError(f"{folder}: labels of several people, {', '.join(f.name for f in files)}; leave one")
-    labels = read_pose_labels(files[0])
-    images = list_images(folder)
-    number_of = {path.name: number for number, path in enumerate(images)}
-    missing = [name for name in labels.images if name not in number_of]
-    if missing:
-        raise BenchmarkError(f"{folder / missing[0]}: missing, but {files[0].name} labels it; add the image")
-    numbers = [number_of[name] for name in labels.images]
-    order = sorted(range(len(numbers)), key=numbers.__getitem__)
-    return images, [numbers[place] for place in order], torch.from_numpy(labels.xy)[order]
 
 
 def _size(image: Path) -> Size:

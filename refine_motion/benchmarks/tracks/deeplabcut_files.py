@@ -9,8 +9,8 @@ first: ``individuals``::
     labeled-data/clip1/img0000.png,21.5,265.4,,   labeled-data,clip1,img0000.png,21.5,265.4,,
 
 Empty cells are points that nobody marked; a place may lie beyond the edges of its image. Windows writes back-slashes
-into paths. The HDF5 file holds the same table under ``df_with_missing``, as a PyTables table (older) or as arrays
-(newer); h5py reads both, without pandas.
+into paths. The HDF5 file holds the same table under ``df_with_missing``, or under ``keypoints`` where the newer labelling
+window wrote it, as a PyTables table (older) or as arrays (newer); h5py reads both, without pandas.
 """
 
 from __future__ import annotations
@@ -40,11 +40,13 @@ class PoseLabels:
 
     Attributes:
         images: file name of each labelled frame.
+        folder: name of the folder that they lie in, of the video; empty where the file does not tell.
         names: of the points: the body part, after the individual where there are several.
         xy: ``(F, K, 2)`` float32, pixels; not a number where the point was not marked.
     """
 
     images: list[str]
+    folder: str
     names: list[str]
     xy: NDArray[np.float32]
 
@@ -54,11 +56,14 @@ def read_pose_labels(path: Path) -> PoseLabels:
 
     Raises:
         BenchmarkError: it cannot be read, has another layout, no rows, an image twice or a place that is not finite,
-            or h5py is needed and missing.
+            is of several people or videos, or h5py is needed and missing.
     """
-    images, columns, values = (_read_h5 if path.suffix == ".h5" else _read_csv)(path)
-    if not images:
+    rows, columns, values = (_read_h5 if path.suffix == ".h5" else _read_csv)(path)
+    if not rows:
         raise BenchmarkError(f"{path}: labels no frame; give a file with a row for each labelled frame")
+    scorers = sorted({column[0] for column in columns})
+    if len(scorers) > 1:
+        raise BenchmarkError(f"{path}: labels of several people, {', '.join(scorers)}; leave one")
     # Level by level: scorer, individual where there are several, body part, coordinate.
     points = list(dict.fromkeys(column[1:-1] for column in columns))
     where = {(column[1:-1], column[-1]): number for number, column in enumerate(columns)}
@@ -69,7 +74,8 @@ def read_pose_labels(path: Path) -> PoseLabels:
     # Too large for the type becomes infinite.
     with np.errstate(over="ignore", invalid="ignore"):
         places = xy.astype(np.float32)
-    labels = PoseLabels(_file_names(path, images), ["/".join(point) for point in points], places)
+    folder, images = _file_names(path, rows)
+    labels = PoseLabels(images, folder, ["/".join(point) for point in points], places)
     wrong = np.argwhere(np.isinf(places))
     if len(wrong):
         image, point, _ = wrong[0]
@@ -79,15 +85,22 @@ def read_pose_labels(path: Path) -> PoseLabels:
     return labels
 
 
-def _file_names(path: Path, images: list[str]) -> list[str]:
-    names = [re.split(r"[/\\]", image)[-1] for image in images]
-    twice = [name for name, count in Counter(names).items() if count > 1]
+def _file_names(path: Path, rows: list[_Column]) -> tuple[str, list[str]]:
+    """The folder of the images, empty where it is not told, and the name of each."""
+    parts = [[part for level in row for part in re.split(r"[/\\]", level) if part] or [""] for row in rows]
+    folders = sorted({names[-2] for names in parts if len(names) > 1})
+    if len(folders) > 1:
+        raise BenchmarkError(
+            f"{path}: labels images of several videos, {folders[0]} and {folders[1]}; give the files in labeled-data/"
+        )
+    images = [names[-1] for names in parts]
+    twice = [name for name, count in Counter(images).items() if count > 1]
     if twice:
         raise BenchmarkError(f"{path}: labels the image {twice[0]} twice; leave one of its rows")
-    return names
+    return "".join(folders), images
 
 
-def _read_csv(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
+def _read_csv(path: Path) -> tuple[list[_Column], list[_Column], NDArray[np.float64]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row]
@@ -109,7 +122,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]
             )
     columns = list(zip(*(headers[name][index:] for name in _HEADERS if name in headers), strict=True))
     values = [[_number(path, _row_name(row, index), cell) for cell in row[index:]] for row in rows]
-    return [row[index - 1] for row in rows], columns, np.array(values)
+    return [tuple(row[:index]) for row in rows], columns, np.array(values)
 
 
 def _row_name(row: list[str], index: int) -> str:
@@ -124,7 +137,7 @@ def _number(path: Path, image: str, cell: str) -> float:
         raise BenchmarkError(f"{path}: the row of {image} has {cell!r}, which is no number; write it anew") from None
 
 
-def _read_h5(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
+def _read_h5(path: Path) -> tuple[list[_Column], list[_Column], NDArray[np.float64]]:
     try:
         import h5py
     except ImportError as error:
@@ -133,7 +146,8 @@ def _read_h5(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]
         ) from error
     try:
         with h5py.File(path, "r") as file:
-            group = file[_KEY]
+            # Whatever it is called, where it is the only one.
+            group = file[_KEY] if _KEY in file or len(file) != 1 else file[next(iter(file))]
             images, columns, values = _table(group["table"], path) if "table" in group else _arrays(group)
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
         reason = " ".join(str(error).split())
@@ -148,7 +162,7 @@ def _read_h5(path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]
     return images, columns, values
 
 
-def _table(table: Any, path: Path) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
+def _table(table: Any, path: Path) -> tuple[list[_Column], list[_Column], NDArray[np.float64]]:
     """A PyTables table: pandas pickles the names of the columns into an attribute."""
     content = table[()]
     columns: list[_Column] = []
@@ -157,17 +171,17 @@ def _table(table: Any, path: Path) -> tuple[list[str], list[_Column], NDArray[np
         kind = parse_pickle(bytes(table.attrs[f"{block}_kind"]), str(path))
         columns += [tuple(str(level) for level in column) for column in kind]
     values = np.concatenate([content[block].reshape(len(content), -1) for block in blocks], axis=1)
-    return [_text(entry) for entry in content["index"]], columns, values.astype(np.float64)
+    return [(_text(entry),) for entry in content["index"]], columns, values.astype(np.float64)
 
 
-def _arrays(group: Any) -> tuple[list[str], list[_Column], NDArray[np.float64]]:
+def _arrays(group: Any) -> tuple[list[_Column], list[_Column], NDArray[np.float64]]:
     """pandas' fixed format: every level of an index as its values and a number for each row."""
     columns: list[_Column] = []
     values = []
     for block in range(int(group.attrs["nblocks"])):
         columns += _index(group, f"block{block}_items")
         values.append(group[f"block{block}_values"][()])
-    return [entry[-1] for entry in _index(group, "axis1")], columns, np.concatenate(values, axis=1).astype(np.float64)
+    return _index(group, "axis1"), columns, np.concatenate(values, axis=1).astype(np.float64)
 
 
 def _index(group: Any, name: str) -> list[_Column]:

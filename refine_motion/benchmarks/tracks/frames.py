@@ -6,7 +6,33 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from torch import Tensor
+
 from refine_motion.errors import BenchmarkError
+
+# A hand may set a point a little beyond the picture; so much of a side, and the labels are of frames of another size.
+_BEYOND = 0.25
+
+
+def check_places(xy: Tensor, size: tuple[int, int], source: str) -> None:
+    """Refuse labels of frames of another size.
+
+    Args:
+        xy: ``(..., 2)`` places that are marked; what is not a number is not.
+        size: ``(H, W)`` of the frames.
+        source: the file, for the message.
+
+    Raises:
+        BenchmarkError: a place lies a quarter of a side beyond the frame.
+    """
+    height, width = size
+    beyond = (xy < xy.new_tensor([width, height]) * -_BEYOND) | (xy > xy.new_tensor([width, height]) * (1 + _BEYOND))
+    far = xy[beyond.any(dim=-1)]
+    if len(far):
+        raise BenchmarkError(
+            f"{source}: a point at x {far[0, 0]:g}, y {far[0, 1]:g}, but the frames have {width} x {height} pixels; get "
+            "labels and frames from one release"
+        )
 
 
 def existing_frames(paths: Iterable[Path], reason: str) -> list[Path]:

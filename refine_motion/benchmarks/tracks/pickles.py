@@ -2,7 +2,8 @@
 
 A pickle is a program: it may call any function of any module. Here it may name only what NumPy's arrays, types and
 scalars are made of, and even those are not called: the pieces are taken down, checked, and put together by us. What is
-left are arrays and plain values: dict, list, tuple, str, bytes, int, float, bool, None.
+left are arrays and plain values: dict, list, tuple, str, bytes, int, float, bool, None. No more memory is taken than the
+file has bytes.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import pickle
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NoReturn
+from typing import Any, BinaryIO, ClassVar, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 from refine_motion.errors import BenchmarkError
 
 # Booleans, whole and real numbers, bytes, text and, for lists of unequal pieces, objects.
-_TYPE = re.compile(r"[|<>=]?([?biufc][0-9]*|[SU][0-9]+|O8?|b1)")
+_TYPE = re.compile(r"[|<>=]?([?biufc][0-9]*|[SU][1-9][0-9]*|O8?|b1)")
 _BROKEN = (
     pickle.UnpicklingError, EOFError, AttributeError, TypeError, ValueError, LookupError, ImportError, OverflowError,
     MemoryError, RecursionError, struct.error,
@@ -32,6 +34,18 @@ _BROKEN = (
 
 class _RefusedError(pickle.UnpicklingError):
     """The pickle asks for more than data."""
+
+
+class _Room:
+    """Bytes that arrays may still take: a file that holds its numbers once cannot ask for more than it has."""
+
+    def __init__(self, left: int):
+        self.left = left
+
+    def take(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise _RefusedError("more memory than its file has bytes")
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,7 @@ class _Array(np.ndarray):
     """An array whose content is checked before NumPy takes it."""
 
     _filled = False
+    _room = _Room(0)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:  # type: ignore[override]
         if self._filled:
@@ -87,25 +102,32 @@ class _Array(np.ndarray):
             fits = isinstance(content, (bytes, bytearray)) and len(content) == prod(shape) * real.itemsize
         if not fits:
             raise _RefusedError("an array whose content does not fit its shape")
+        # One byte at least stands for an object.
+        self._room.take(len(content))
         super().__setstate__((1, shape, real, bool(fortran), content))  # type: ignore[arg-type]
         self._filled = True
 
 
-def _reconstruct(*_: object) -> _Array:
-    return np.ndarray.__new__(_Array, (0,), np.int8)
+def _reconstruct(room: _Room, *_: object) -> _Array:
+    array = np.ndarray.__new__(_Array, (0,), np.int8)
+    array._room = room
+    return array
 
 
-def _scalar(kind: _Type, content: bytes | str) -> Any:
+def _scalar(room: _Room, kind: _Type, content: bytes | str) -> Any:
     raw = content.encode("latin1") if isinstance(content, str) else content
-    return _from_buffer(raw, kind, (1,), "C")[0]
+    return _from_buffer(room, raw, kind, (1,), "C")[0]
 
 
-def _from_buffer(content: bytes, kind: _Type, shape: tuple[int, ...], order: Any, *_: object) -> NDArray[Any]:
+def _from_buffer(
+    room: _Room, content: bytes, kind: _Type, shape: tuple[int, ...], order: Any, *_: object
+) -> NDArray[Any]:
     if not isinstance(kind, _Type) or kind.real().hasobject:
         raise _RefusedError("objects in a buffer")
     # The memory of another array could be of objects, whose addresses could then be written through this one.
     if not isinstance(content, (bytes, bytearray)):
         raise _RefusedError(f"the memory of {type(content).__name__}")
+    room.take(len(content))
     return np.frombuffer(content, dtype=kind.real()).reshape(shape, order=order).copy(order=order)
 
 
@@ -125,25 +147,56 @@ def _never(*_: object) -> NoReturn:
     raise _RefusedError("an array that is made by a call")
 
 
-_NAMES: dict[tuple[str, str], _Allowed] = {
-    ("numpy", "ndarray"): _Allowed(_never),
-    ("numpy", "dtype"): _Allowed(_Type),
-    ("_codecs", "encode"): _Allowed(_encode),
+_NAMES: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): _never,
+    ("numpy", "dtype"): _Type,
+    ("_codecs", "encode"): _encode,
     # How the oldest protocols write empty bytes.
-    ("__builtin__", "bytes"): _Allowed(_no_bytes),
-    ("builtins", "bytes"): _Allowed(_no_bytes),
+    ("__builtin__", "bytes"): _no_bytes,
+    ("builtins", "bytes"): _no_bytes,
 }
+# What makes arrays and is told how much room there is.
+_MAKERS: dict[tuple[str, str], Callable[..., Any]] = {}
 for _core in ("numpy.core", "numpy._core"):
-    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _Allowed(_reconstruct)
-    _NAMES[f"{_core}.multiarray", "scalar"] = _Allowed(_scalar)
-    _NAMES[f"{_core}.numeric", "_frombuffer"] = _Allowed(_from_buffer)
+    _MAKERS[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
+    _MAKERS[f"{_core}.multiarray", "scalar"] = _scalar
+    _MAKERS[f"{_core}.numeric", "_frombuffer"] = _from_buffer
 
 
-class _Unpickler(pickle.Unpickler):
+# The one in C keeps a table as long as the largest number that a pickle of nine bytes may name, some gigabytes.
+class _Unpickler(pickle._Unpickler):
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, file: BinaryIO, size: int):
+        super().__init__(file, encoding="latin1")
+        self.room = _Room(size)
+
     def find_class(self, module: str, name: str) -> _Allowed:
+        if maker := _MAKERS.get((module, name)):
+            return _Allowed(partial(maker, self.room))
         if (module, name) not in _NAMES:
             raise _RefusedError(f"{module}.{name}")
-        return _NAMES[module, name]
+        return _Allowed(_NAMES[module, name])
+
+
+def _with_plain_keys(code: bytes, keys: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
+    """Refuse tuples as keys of dictionaries: of one that is nested deeply enough, Python dies when it is hashed."""
+    load = _Unpickler.dispatch[code[0]]
+
+    def checked(unpickler: Any) -> None:
+        if any(isinstance(key, tuple) for key in keys(unpickler.stack)):
+            raise _RefusedError("a tuple as a key")
+        load(unpickler)
+
+    _Unpickler.dispatch[code[0]] = checked
+
+
+_with_plain_keys(pickle.SETITEM, lambda stack: stack[-2:-1])
+_with_plain_keys(pickle.SETITEMS, lambda stack: stack[::2])
+_with_plain_keys(pickle.DICT, lambda stack: stack[::2])
+# Their members are hashed as keys are.
+for _code in (pickle.EMPTY_SET, pickle.ADDITEMS, pickle.FROZENSET):
+    del _Unpickler.dispatch[_code[0]]
 
 
 def read_pickle(path: Path) -> Any:
@@ -157,19 +210,19 @@ def read_pickle(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return _load(file, str(path))
+            return _load(file, path.stat().st_size, str(path))
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read ({error.strerror or error}); check the file") from error
 
 
 def parse_pickle(content: bytes, name: str) -> Any:
     """As :func:`read_pickle`, of a piece of a file that is called ``name`` in messages."""
-    return _load(BytesIO(content), name)
+    return _load(BytesIO(content), len(content), name)
 
 
-def _load(file: BinaryIO, name: str) -> Any:
+def _load(file: BinaryIO, size: int, name: str) -> Any:
     try:
-        return _Unpickler(file, encoding="latin1").load()
+        return _Unpickler(file, size).load()
     except _RefusedError as error:
         wanted = " ".join(str(error).split())
         raise BenchmarkError(

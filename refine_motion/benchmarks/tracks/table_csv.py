@@ -80,8 +80,8 @@ class TracksCsv(TrackBenchmark):
         if self.table is None:
             raise BenchmarkError("no table of points given: pass the CSV file as --data.table")
         path = Path(self.table).expanduser()
-        for name, rows in _read_table(path).items():
-            yield self._video(root, name, rows, path)
+        # All at once: what is wrong with the last is told before the first is scored.
+        yield from [self._video(root, name, rows, path) for name, rows in _read_table(path).items()]
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
         """See :func:`refine_motion.benchmarks.tracks.scoring.error_scores`."""
@@ -151,7 +151,7 @@ def _tracks(root: Path, name: str, rows: list[_Row], path: Path) -> TrackVideo:
         place = row.frame, number_of[row.point]
         if valid[place]:
             raise BenchmarkError(f"{path}: line {row.line}: point {row.point!r} is in frame {row.frame} twice")
-        if row.visible and not (0 <= row.x <= info.width - 1 and 0 <= row.y <= info.height - 1):
+        if row.visible and not (-0.5 <= row.x <= info.width - 0.5 and -0.5 <= row.y <= info.height - 0.5):
             raise BenchmarkError(
                 f"{path}: line {row.line}: x {row.x:g}, y {row.y:g} lies outside {name}, which has {info.width} x "
                 f"{info.height} pixels; mend the line, or give it visible 0"

@@ -47,6 +47,11 @@ _FILES = {
 }
 
 
+# As published. Of Kinetics each download lacks others.
+_VIDEOS = {"davis": 30, "rgb_stacking": 50, "robotap": 265}
+_SHARD = re.compile(r"(\d+)_of_(\d+)")
+
+
 class TapVid(TrackBenchmark):
     """TAP-Vid's DAVIS, Kinetics and RGB-Stacking, and RoboTAP; see :mod:`refine_motion.benchmarks.tracks.tap_vid`.
 
@@ -95,14 +100,19 @@ class TapVid(TrackBenchmark):
         files = self._files()
         if self.place().is_dir() and (absent := _absent(files)):
             self.skipped["files of the set, which are not there"] += absent
+        served = 0
         for path in files:
             # All of a file at once: what is wrong with its last is told before its first is scored.
-            yield from [
+            videos = [
                 tap_video(
                     name, entry, self.queries, SIZE, source=f"{path}: {name}", full_resolution=self.full_resolution
                 )
                 for name, entry in _entries(path)
             ]
+            served += len(videos)
+            yield from videos
+        if (missing := _VIDEOS.get(self.subset, 0) - served) > 0:
+            self.skipped[f"of the {_VIDEOS[self.subset]} videos of the set, which are not there"] += missing
 
     def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
         """See :func:`refine_motion.benchmarks.tracks.scoring.tap_scores`."""
@@ -118,6 +128,7 @@ class TapVid(TrackBenchmark):
                 f"{root}: holds no {_FILES[self.subset]}, which is what TAP-Vid {self.subset} is called; give the "
                 "folder of the file, or the file itself"
             )
+        _check_set(found, alone=self.subset in ("davis", "rgb_stacking"))
         return found
 
 
@@ -198,9 +209,34 @@ def _table(entry: Any, key: str, source: str) -> NDArray[np.float32]:
         return table.astype(np.float32)
 
 
+def _check_set(files: Sequence[Path], alone: bool) -> None:
+    """Refuse files of which some hold the videos of others: they would be scored twice.
+
+    Args:
+        files: that were found.
+        alone: a set of this kind is one file.
+
+    Raises:
+        BenchmarkError: there are several of one set.
+    """
+    by_number: dict[str, Path] = {}
+    for path in files:
+        shard = _SHARD.fullmatch(path.stem)
+        other = by_number.setdefault("" if alone else str(int(shard[1])) if shard else path.stem, path)
+        if other != path:
+            raise BenchmarkError(
+                f"{path}: holds videos of the same set as {other}; remove the one that is stale, or give one file as "
+                "--data.root"
+            )
+    counts = {int(shard[2]): path for path in files if (shard := _SHARD.fullmatch(path.stem))}
+    if len(counts) > 1:
+        one, another = list(counts.values())[:2]
+        raise BenchmarkError(f"{another}: is of a set of another number of files than {one}; remove the stale ones")
+
+
 def _absent(files: Sequence[Path]) -> int:
     """How many files there should be besides some, as the names of shards say."""
-    counts = [int(found[1]) for path in files if (found := re.fullmatch(r"\d+_of_(\d+)", path.stem))]
+    counts = [int(found[2]) for path in files if (found := _SHARD.fullmatch(path.stem))]
     return max(0, max(counts, default=0) - len(counts))
 
 
@@ -235,7 +271,7 @@ def _pixels(picture: Any, source: str) -> NDArray[np.uint8]:
     """``(H, W, 3)`` of an array or of the bytes of a JPEG file."""
     if isinstance(picture, bytes):
         try:
-            with Image.open(BytesIO(picture)) as image:
+            with Image.open(BytesIO(picture), formats=("JPEG",)) as image:
                 return np.asarray(image.convert("RGB"))
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BenchmarkError(f"{source}: its JPEG cannot be read; get the file again") from error

@@ -22,6 +22,8 @@ from refine_motion.metrics.functional.bootstrap import DifferenceInterval, paire
 Scores = Mapping[str, float]
 _MOST_ROWS = 60
 _WIDTH = 80
+# Below so many recordings an interval is told to be rough.
+_FEW_UNITS = 10
 # Suffixes of the columns of the CSV file: the model, the one compared with, and no motion at all.
 _WHOSE = {"scores": "", "against": "_before", "still": "_still"}
 
@@ -52,6 +54,10 @@ class TrackRow:
         """The scores there are, by attribute."""
         values = {kind: getattr(self, kind) for kind in _WHOSE}
         return {kind: scores for kind, scores in values.items() if scores is not None}
+
+    def is_lost(self, score: str) -> bool:
+        """Whether it is infinite for one of them, as of places that are no numbers."""
+        return any(math.isinf(scores[score]) for scores in self.kinds().values())
 
     def has(self, score: str) -> bool:
         """Whether it is a number for all of them, so that their means are over the same videos."""
@@ -183,6 +189,12 @@ class TrackTable:
                 lines.append(
                     f"{without} of {len(self.rows)} videos have no {column.heading}{whose} and are not in its mean."
                 )
+            lost = sum(row.is_lost(column.score) for row in self.rows)
+            if lost:
+                lines.append(
+                    f"{column.heading} is infinite on {lost} of {len(self.rows)} videos, where a model says places that "
+                    "are no numbers: its difference has no interval."
+                )
         lines += [f"Skipped: {count} {reason}." for reason, count in self.skipped.items()]
         if len(self.rows) > _MOST_ROWS:
             lines.append(f"The rows of the {len(self.rows)} videos are not shown; the table as CSV has them.")
@@ -192,9 +204,10 @@ class TrackTable:
 def _sentence(column: Column, interval: DifferenceInterval) -> str:
     ends = [column.factor * value for value in (interval.mean, interval.low, interval.high)]
     better = {True: "; lower is better", False: "; higher is better", None: ""}[column.lower_is_better]
+    few = "; of so few it is rough, and rather too narrow" if interval.units < _FEW_UNITS else ""
     return (
         f"{column.heading} against before: {ends[0]:+.2f}, 95% interval {ends[1]:+.2f} to {ends[2]:+.2f} "
-        f"({interval.units} recordings resampled{better})."
+        f"({interval.units} recordings resampled{few}{better})."
     )
 
 

@@ -28,8 +28,8 @@ class TrackVideo:
             itself when empty.
         backward: the frames before a query count as well, so points are followed both ways from there.
         areas: ``(T,)`` pixels of the animal in each frame (BADJA); ``None`` elsewhere.
-        masks: ``(T, H, W)`` uint8, the number of the object of each pixel, 0 where there is none (DAVIS); ``None``
-            elsewhere.
+        masks: ``(T, H, W)`` uint8, the number of the object of each pixel, 0 where there is none, 255 where nobody says
+            (DAVIS); ``None`` elsewhere.
 
     Raises:
         ValueError: the shapes do not fit together.

@@ -129,16 +129,18 @@ def paired_difference(
         seed: of the draw.
 
     Returns:
-        The interval; ``None`` of a single unit.
+        The interval; ``None`` of a single unit, and where a score is infinite: what is left would speak of the videos
+        alone on which neither model left the numbers.
 
     >>> paired_difference([0.5, 0.7, 0.9], [0.4, 0.6, 0.8], ["a", "b", "c"]).units
     3
     """
-    difference = np.asarray(scores, dtype=np.float64) - np.asarray(against, dtype=np.float64)
-    known = np.isfinite(difference)
+    new, old = np.asarray(scores, dtype=np.float64), np.asarray(against, dtype=np.float64)
+    known = ~(np.isnan(new) | np.isnan(old))
     names, unit_of = np.unique(np.asarray(units, dtype=str)[known], return_inverse=True)
-    if len(names) < 2:
+    if len(names) < 2 or np.isinf(np.stack((new, old))[:, known]).any():
         return None
+    difference = new - old
     drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     sums, counts = np.bincount(unit_of, difference[known], len(names)), np.bincount(unit_of, minlength=len(names))
     return DifferenceInterval(

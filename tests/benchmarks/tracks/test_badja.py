@@ -195,3 +195,37 @@ def test_standing_still_on_a_real_bear(real_data: Path, tmp_path: Path) -> None:
     expected = 100 * (later & (away < limits[:, None])).sum() / later.sum()
     assert benchmark.scores(video, stand_still(video))["pck_t"] == pytest.approx(expected, abs=0.5)
     assert torch.isfinite(video.xy).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_path": "DAVIS/JPEGImages/Full-Resolution/cow/00004.jpg"}, "cow/00004.jpg is not of .*/bear"),
+        ({"image_path": "DAVIS/JPEGImages/Full-Resolution/bear/00002.jpg"}, "labels .*bear/00002.jpg twice"),
+        ({"joints": [[100.0, 1500.0]] * 37}, "00004.jpg: a point at x 1500, y 100, but the frames have 1024 x 640"),
+    ],
+)
+def test_labels_of_other_frames(root: Path, change: dict[str, Any], message: str) -> None:
+    write(root, "bear", [label(2), label(4) | change, label(5)])
+    with pytest.raises(BenchmarkError, match=message) as error:
+        list(Badja(str(root)).videos())
+    assert "bear.json: " in str(error.value)
+
+
+def test_masks_may_be_smaller_but_not_of_another_shape(root: Path) -> None:
+    (before,) = Badja(str(root)).videos()
+    file = place(root, 4, "Annotations").with_suffix(".png")
+    with Image.open(file) as mask:
+        mask.resize((512, 320), Image.Resampling.NEAREST).save(file)
+    (video,) = Badja(str(root)).videos()
+    assert torch.equal(video.areas, before.areas)
+    with Image.open(file) as mask:
+        mask.resize((77, 33)).save(file)
+    with pytest.raises(BenchmarkError, match=r"00004\.png: 77 x 33 is no mask of these frames"):
+        list(Badja(str(root)).videos())
+
+
+def test_what_is_wrong_with_the_last_is_told_before_the_first_is_scored(root: Path) -> None:
+    (root / "joint_annotations/zebra.json").write_text("{")
+    with pytest.raises(BenchmarkError, match=r"zebra\.json: cannot be read"):
+        next(iter(Badja(str(root)).videos()))

@@ -210,3 +210,19 @@ def test_labels_that_end_before_the_frames(root: Path, rows: list[str], moves) -
         BenchmarkError, match=r"gt\.txt: ends with frame 23, and a clip has 24 frames; get the whole file"
     ):
         list(Crohd(str(root)).videos())
+
+
+def test_a_head_that_has_two_boxes_in_a_frame_is_counted_and_the_last_one_taken(root: Path, rows: list[str]) -> None:
+    file = next(root.rglob("gt.txt"))
+    write(file, [*rows, row(1, 1, 30.0)])
+    benchmark = Crohd(str(root))
+    first = next(iter(benchmark.videos()))
+    assert benchmark.skipped["boxes of heads that have another in the same frame"] == 1
+    (before,) = [video for video in [first] if video.name.endswith("000001")]
+    assert before.queries[0, 1] == pytest.approx((30.0 * 1280 / WIDTH) - 0.5, abs=1e-3)
+
+
+def test_a_box_of_less_than_nothing(root: Path, rows: list[str]) -> None:
+    write(next(root.rglob("gt.txt")), ["1,1,5,10,-9,2,1,1,1", *rows])
+    with pytest.raises(BenchmarkError, match=r"gt\.txt: row 1: .* width and height not negative"):
+        list(Crohd(str(root)).videos())

@@ -55,7 +55,7 @@ def test_points_are_inside_their_object(root: Path) -> None:
         assert ((places >= low) & (places <= high)).all()
         assert 30 <= len(places) <= 80
     assert (objects > 0).all()
-    assert set(video.masks.unique().tolist()) == {0, 1, 2}
+    assert set(video.masks.unique().tolist()) == {0, 1, 2, 255}
 
 
 def test_who_stays_on_the_object(root: Path, moves) -> None:
@@ -85,6 +85,17 @@ def test_score() -> None:
     found = on_object(Tracks(xy, visible), masks, objects, counted)
     # Of five that are said to be seen, one is on its object: others beside it, on another, outside, nowhere.
     assert found == {"on_object": pytest.approx(1 / 5), "seen": pytest.approx(5 / 6)}
+
+
+def test_nobody_says_what_is_on_void() -> None:
+    masks = torch.zeros(2, 4, 5, dtype=torch.uint8)
+    masks[1, 2, 3:], masks[1, 3] = 1, 255
+    xy = torch.tensor([[3.0, 2.0], [3.0, 3.0], [1.0, 1.0], [1.0, 3.0]]).expand(2, -1, -1)
+    visible = torch.tensor([True, True, True, False]).expand(2, -1)
+    counted = torch.tensor([[False], [True]]).expand(-1, 4)
+    found = on_object(Tracks(xy, visible), masks, torch.ones(4), counted)
+    # Two points are on void, of which one is said to be seen; of the others one is on its object.
+    assert found == {"on_object": 1 / 2, "seen": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,12 @@ def read(path: Path, content: str) -> Any:
 )
 def test_csv(tmp_path: Path, content: str, names: list[str]) -> None:
     found = read(tmp_path / "CollectedData_Ann.csv", content)
-    assert (found.images, found.names) == (["img0000.png", "img0001.png"], names)
+    assert (found.images, found.folder, found.names) == (["img0000.png", "img0001.png"], "clip1", names)
     np.testing.assert_allclose(found.xy, XY, rtol=1e-6)
+
+
+def test_a_file_that_names_images_alone(tmp_path: Path) -> None:
+    assert read(tmp_path / "a.csv", OLD.replace("labeled-data/clip1/", "")).folder == ""
 
 
 def test_half_a_point_is_none(tmp_path: Path) -> None:
@@ -108,7 +112,21 @@ def test_both_kinds_of_hdf5(tmp_path: Path) -> None:
     for name in ("old.h5", "new.h5"):
         found = read_pose_labels(tmp_path / name)
         assert (found.images, found.names) == (["img0000.png", "img0001.png"], ["snout", "tail"])
+        assert found.folder == "clip1"
         np.testing.assert_allclose(found.xy, XY, rtol=1e-6)
+
+
+def test_hdf5_under_another_name(tmp_path: Path) -> None:
+    """The newer labelling window writes `keypoints`."""
+    h5py = pytest.importorskip("h5py")
+    write_arrays(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file.move("df_with_missing", "keypoints")
+    np.testing.assert_allclose(read_pose_labels(tmp_path / "a.h5").xy, XY, rtol=1e-6)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["other"] = [1]
+    with pytest.raises(BenchmarkError, match="under df_with_missing"):
+        read_pose_labels(tmp_path / "a.h5")
 
 
 def test_hdf5_that_cannot_be_read(tmp_path: Path) -> None:
@@ -182,6 +200,9 @@ def test_hdf5_with_a_damaged_group(tmp_path: Path) -> None:
         # Half a point is none, but not when it lies nowhere.
         (OLD.replace("21.5,265.4", "inf,"), "img0000.png: snout is at no finite place"),
         (OLD.replace("img0001", "img0000"), "labels the image img0000.png twice"),
+        (OLD.replace("clip1/img0001", "clip2/img0001"), "labels images of several videos, clip1 and clip2; give"),
+        (NEW.replace("clip1,img0001", "clip2,img0001"), "labels images of several videos, clip1 and clip2; give"),
+        (OLD.replace("Ann,Ann,Ann,Ann", "Ann,Ann,Bob,Bob"), "labels of several people, Ann, Bob; leave one"),
     ],
 )
 @pytest.mark.filterwarnings("error")
@@ -299,3 +320,27 @@ def test_what_is_missing(tmp_path: Path, picture) -> None:
     (folder / "img1.png").unlink()
     with pytest.raises(BenchmarkError, match=r"img1\.png: missing, but CollectedData_Ann\.csv labels it"):
         list(DeepLabCut(str(root)).videos())
+
+
+def test_a_folder_of_another_name_is_told(tmp_path: Path, picture, moves) -> None:
+    root = project(tmp_path, picture, {0: [(31.0, 31.0)], 1: [(32.0, 31.0)]}, frames=2)
+    assert not evaluate_tracks(moves(), DeepLabCut(str(root)), progress=False).notes[1:]
+    (root / "labeled-data/horse1").rename(root / "labeled-data/mare")
+    table = evaluate_tracks(moves(), DeepLabCut(str(root)), progress=False)
+    assert table.notes[1:] == ("mare: its labels are of a folder horse1; taken for one that was renamed.",)
+
+
+def test_labels_of_larger_images(tmp_path: Path, picture) -> None:
+    root = project(tmp_path, picture, {0: [(31.0, 31.0)], 1: [(2000.0, 31.0)]}, frames=2)
+    with pytest.raises(BenchmarkError, match=r"CollectedData_Ann\.csv: a point at x 2000, y 31, .* 128 x 96 pixels"):
+        list(DeepLabCut(str(root)).videos())
+
+
+def test_a_folder_with_hdf5_alone(tmp_path: Path, picture) -> None:
+    pytest.importorskip("h5py")
+    folder = tmp_path / "labeled-data/clip1"
+    for number in (0, 1):
+        picture(folder / f"img000{number}.png", number, (64, 300))
+    write_table(folder / "CollectedData_Ann.h5", pickle.dumps(COLUMNS, protocol=0))
+    (video,) = DeepLabCut(str(tmp_path)).videos()
+    assert video.queries.tolist() == [[0, 21.5, pytest.approx(265.4)]]

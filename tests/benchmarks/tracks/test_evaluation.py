@@ -63,7 +63,8 @@ def test_rows_mean_and_interval(moves, tmp_path: Path, capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     assert "Made [up]" in text
     assert (
-        "ATE px against before: -4.00, 95% interval -4.00 to -4.00 (3 recordings resampled; lower is better)"
+        "ATE px against before: -4.00, 95% interval -4.00 to -4.00 (3 recordings resampled; of so few it is rough, and rather "
+        "too narrow; lower is better)"
         in " ".join(text.split())
     )
     table.to_csv(tmp_path / "out/table.csv")
@@ -179,3 +180,32 @@ def test_a_bar_on_the_error_stream_when_slow(moves, capsys: pytest.CaptureFixtur
     out, err = capsys.readouterr()
     assert out == ""
     assert "1/1" in err or "0/1" in err
+
+
+def test_a_video_on_which_a_model_leaves_the_numbers_is_not_left_out_of_an_interval(moves) -> None:
+    class Lost(Made):
+        def scores(self, video: TrackVideo, tracks: Tracks) -> dict[str, float]:
+            found = super().scores(video, tracks)
+            return found | {"ate": math.inf} if video.name == "b" and tracks.xy[1, 0, 0] != 10 else found
+
+    videos = [video(name, 2.0) for name in "abcd"]
+    table = evaluate_tracks(moves(4), Lost(*videos), against=moves(0), progress=False)
+    assert table.mean.scores["ate"] == math.inf
+    assert "ate" not in table.intervals
+    assert "survival_50" in table.intervals
+    assert any("ATE px is infinite on 1 of 4 videos" in line for line in table.remarks())
+
+
+def test_two_videos_of_one_name_are_refused(moves) -> None:
+    with pytest.raises(BenchmarkError, match="here: two of its videos are called a; leave one"):
+        evaluate_tracks(moves(), Made(video("a", 1.0), video("b", 1.0), video("a", 2.0)), progress=False)
+
+
+def test_the_table_so_far_is_handed_out_after_every_video(moves) -> None:
+    found: list[list[str]] = []
+    videos = Made(video("a", 1.0), video("b", 1.0), video("c", 1.0, served=2))
+    with pytest.raises(BenchmarkError, match="c: 2 frames"):
+        evaluate_tracks(
+            moves(), videos, progress=False, so_far=lambda table: found.append([row.name for row in table.rows])
+        )
+    assert found == [["a"], ["a", "b"]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,12 @@ def test_code_is_named_and_not_run(tmp_path: Path) -> None:
         b"I1\ntRI00\n(lNatb0cnumpy.core.numeric\n_frombuffer\n(g0\ncnumpy\ndtype\n(Vu8\nI0\nI1\ntR(I1\ntVC\ntR.",
         b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1\ntcnumpy\ndtype\n(Vu1\nI0\nI1\ntR"
         b"p1\nI00\nVA\ntb(I1\n(I2\ntg1\nI00\nVAA\ntb.",
+        # Entries of no size, of which an array of any shape needs no byte.
+        b"cnumpy\ndtype\n(VS0\nI0\nI1\ntR.",
+        # Tuples within tuples as a key, as SETITEM, SETITEMS and DICT write it: Python dies when it hashes enough of them.
+        b"\x80\x02}" + b"N" + b"\x85" * 1_000_000 + b"Ns.",
+        b"\x80\x02}(" + b"N" + b"\x85" * 1_000_000 + b"Nu.",
+        b"(" + b"N" + b"\x85" * 1_000_000 + b"Nd.",
         # Names of two lines.
         b"\x80\x04\x8c\x04os\nx\x8c\x01y\x93.",
     ],
@@ -137,3 +144,30 @@ def test_cut_off_anywhere(tmp_path: Path, protocol: int) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"absent\.pkl: cannot be read \(No such file"):
         read_pickle(tmp_path / "absent.pkl")
+
+
+def test_no_more_memory_than_the_file_has_bytes(tmp_path: Path) -> None:
+    """Many arrays of the same bytes, and of the same objects."""
+    array = b"cnumpy.core.numeric\n_frombuffer\n(g0\ncnumpy\ndtype\n(Vu1\nI0\nI1\ntR(I1000\ntVC\ntR"
+    buffer = b"\x80\x05\x96\xe8\x03" + bytes(6) + b"x" * 1000 + b"p0\n0("
+    (tmp_path / "a.pkl").write_bytes(buffer + array + b"t.")
+    assert len(read_pickle(tmp_path / "a.pkl")[0]) == 1000
+    assert "more memory than its file has bytes" in refused(tmp_path / "a.pkl", buffer + array * 30 + b"t.")
+    objects = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntVb\ntR(I1\n(I1000\ntcnumpy\ndtype\n"
+    objects += b"(VO8\nI0\nI1\ntRI00\ng0\ntb"
+    content = b"(" + b"N" * 1000 + b"lp0\n0("
+    (tmp_path / "a.pkl").write_bytes(content + objects + b"t.")
+    assert len(read_pickle(tmp_path / "a.pkl")[0]) == 1000
+    assert "more memory than its file has bytes" in refused(tmp_path / "a.pkl", content + objects * 30 + b"t.")
+
+
+def test_a_large_number_of_a_memory_costs_nothing(tmp_path: Path) -> None:
+    """Nine bytes that would make the reader in C keep a table of a few hundred megabytes."""
+    (tmp_path / "a.pkl").write_bytes(b"\x80\x04Nr\x00\x00\x80\x01.")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert read_pickle(tmp_path / "a.pkl") is None
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+def test_sets_are_no_data(tmp_path: Path) -> None:
+    refused(tmp_path / "a.pkl", pickle.dumps({1, 2}, protocol=4))

@@ -138,6 +138,11 @@ def test_lists_without_names_and_jpegs(tmp_path: Path, entry: dict[str, Any]) ->
     assert benchmark.skipped == {"files of the set, which are not there": 8}
     alone = TapVid(str(tmp_path / "shards/0001_of_0010.pkl"), subset="kinetics")
     assert (len(list(alone.videos())), alone.skipped) == (2, {})
+    picture = BytesIO()
+    Image.fromarray(entry["video"][0]).save(picture, format="GIF")
+    other = write(tmp_path / "gif.pkl", [entry | {"video": [picture.getvalue()]}])
+    with pytest.raises(BenchmarkError, match="its JPEG cannot be read"):
+        list(TapVid(str(other)).videos())
     assert [video.name for video in videos] == [f"000{s}_of_0010/00{n}" for s in (0, 1) for n in (0, 1)]
     for plain, decoded in zip(videos[0].frames(), videos[1].frames(), strict=True):
         assert (plain.int() - decoded.int()).abs().max() <= 2
@@ -249,3 +254,42 @@ def test_what_is_missing(tmp_path: Path, entry: dict[str, Any]) -> None:
     root = write(tmp_path / "b.pkl", "text")
     with pytest.raises(BenchmarkError, match=r"b\.pkl: holds str"):
         list(TapVid(str(root)).videos())
+
+
+@pytest.mark.parametrize(
+    ("subset", "names", "missing"),
+    [
+        ("davis", ["tapvid_davis.pkl"], {"of the 30 videos of the set, which are not there": 28}),
+        ("rgb_stacking", ["tapvid_rgb_stacking.pkl"], {"of the 50 videos of the set, which are not there": 48}),
+        ("robotap", ["robotap_split0", "robotap_split3"], {"of the 265 videos of the set, which are not there": 261}),
+        ("kinetics", ["0001_of_0002"], {"files of the set, which are not there": 1}),
+    ],
+)
+def test_a_set_that_is_not_whole_is_told(
+    tmp_path: Path, entry: dict[str, Any], subset: Any, names: list[str], missing: dict[str, int]
+) -> None:
+    for name in names:
+        write(tmp_path / "deep" / f"{name.removesuffix('.pkl')}.pkl", {f"{name} {n}": entry for n in (0, 1)})
+    benchmark = TapVid(str(tmp_path), subset=subset)
+    assert len(list(benchmark.videos())) == 2 * len(names)
+    assert benchmark.skipped == missing
+
+
+@pytest.mark.parametrize(
+    ("subset", "names"),
+    [
+        ("davis", ["tapvid_davis.pkl", "tapvid_davis_backup.pkl"]),
+        ("rgb_stacking", ["tapvid_rgb_stacking.pkl", "old/tapvid_rgb_stacking.pkl"]),
+        ("robotap", ["robotap_split0.pkl", "old/robotap_split0.pkl"]),
+        ("kinetics", ["0000_of_0010.pkl", "0000_of_0002.pkl", "0001_of_0002.pkl"]),
+        ("kinetics", ["0000_of_0010.pkl", "0001_of_0002.pkl"]),
+    ],
+)
+def test_files_that_hold_the_same_videos_are_refused(
+    tmp_path: Path, entry: dict[str, Any], subset: Any, names: list[str]
+) -> None:
+    for name in names:
+        write(tmp_path / name, [entry])
+    with pytest.raises(BenchmarkError, match="stale") as error:
+        list(TapVid(str(tmp_path), subset=subset).videos())
+    assert "\n" not in str(error.value)
