@@ -80,9 +80,7 @@ def main(args: list[str]) -> int:
     return 0
 
 
-def _evaluated(
-    model: TrackModel, benchmark: TrackBenchmark, against: TrackModel | None, partial: Path
-) -> TrackTable:
+def _evaluated(model: TrackModel, benchmark: TrackBenchmark, against: TrackModel | None, partial: Path) -> TrackTable:
     """The table; where a video cannot be scored, the scores of those before it stay in a file ``partial``."""
     partial.unlink(missing_ok=True)
     try:

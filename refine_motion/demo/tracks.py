@@ -101,7 +101,7 @@ class TrackPlan(MadeClips):
     @property
     def held_out_seeds(self) -> list[int]:
         """The same for every seed, so that a video is judged under several trainings."""
-        return [500_000 + number for number in range(self.held_out)]
+        return [600_000 + number for number in range(self.held_out)]
 
     @property
     def steps(self) -> int:

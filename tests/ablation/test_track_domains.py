@@ -13,7 +13,7 @@ def _score(domain: str, seed: int, *after: float, decision: str = "improved", **
     """Two videos that stood at 50 and 70 before, and at 40 without motion."""
     before = (50.0, 70.0)
     videos = {f"{domain}_{n}": (old, new, 40.0) for n, (old, new) in enumerate(zip(before, after, strict=True))}
-    return Score(domain, seed, decision, videos, 3.0, known, 60.0, 14.0, 12)
+    return Score(domain, seed, decision, videos, 3.0, known, 60.0, 19.5, 12)
 
 
 def test_a_video_is_averaged_over_seeds_before_the_worst_is_named() -> None:
@@ -49,4 +49,4 @@ def test_what_was_made_by_another_plan_is_not_mixed_in(tmp_path: Path, capsys: p
     for other in (["--minutes", "30"], ["--clips", "6"]):
         with pytest.raises(SystemExit, match="2"):
             main([*call, *other])
-        assert "score.json has --minutes 14 --clips 12: say so, or set another --out" in capsys.readouterr().err
+        assert "score.json has --minutes 19.5 --clips 12: say so, or set another --out" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0; a wrong call exits with 2."""
     parser = argparse.ArgumentParser(prog="python -m tests.ablation.track_control", description=__doc__)
     parser.add_argument("--domains", nargs="+", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--steps", type=int, default=132)
+    parser.add_argument("--steps", type=int, default=264)
     parser.add_argument("--out", type=Path, default=Path("runs/ablation/track_control"))
     chosen = parser.parse_args(arguments)
     torch.set_flush_denormal(True)

@@ -1,10 +1,10 @@
 """``python -m tests.ablation.track_domains``: small PIPs refined on made domains, judged by exact tracks, as one table.
 
-It is the demo for tracks on several domains and seeds, with more videos to learn from; what is finished is not
-repeated. The held-out videos of a domain are the same for all seeds, what is learnt from is not. Beside the scores
-stand the video that became worst in the mean of the seeds, the worst of all single results, and how well the
-label-free choice ranks the candidates (Spearman's correlation with their true score): all of them, and those that may
-be taken.
+It is the demo for tracks on several domains and seeds, with more videos to learn from and more steps; what is finished
+is not repeated. Seeds 0 to 2 served to find the recipe; what it gives is said by others. The held-out videos of a
+domain are the same for all seeds, what is learnt from is not. Beside the scores stand the video that became worst in
+the mean of the seeds, the worst of all single results, and how well the label-free choice ranks the candidates
+(Spearman's correlation with their true score): all of them, and those that may be taken.
 """
 
 from __future__ import annotations
@@ -159,11 +159,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0; a wrong call exits with 2."""
     parser = argparse.ArgumentParser(prog="python -m tests.ablation.track_domains", description=__doc__)
     parser.add_argument("--domains", nargs="+", choices=TARGETS, default=list(TARGETS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
     parser.add_argument(
-        "--ranked", nargs="*", type=int, default=[0], help="seeds of which every candidate is judged by truth"
+        "--ranked", nargs="*", type=int, default=[3], help="seeds of which every candidate is judged by truth"
     )
-    parser.add_argument("--minutes", type=float, default=14.0, help="of the demo, whose steps are taken")
+    parser.add_argument("--minutes", type=float, default=19.5, help="of the demo, whose steps are taken")
     parser.add_argument("--clips", type=int, default=12, help="to learn from")
     parser.add_argument("--out", type=Path, default=Path("runs/ablation/track_domains"))
     chosen = parser.parse_args(arguments)

@@ -38,7 +38,7 @@ def test_the_whole_job(tmp_path: Path, untrained: Path, monkeypatch: pytest.Monk
     said: list[str] = []
     result = run_track_demo(plan, tmp_path / "demo", lambda title, _: said.append(title))
     assert said == ["Render", "Refine", "Judge"] == list(result.seconds)
-    assert list(result.scores) == ["fog_500000", "fog_500001"]
+    assert list(result.scores) == ["fog_600000", "fog_600001"]
     assert result.overlay.stat().st_size > 1000
     if result.refined.outcome.decision == KEPT:
         assert all(before == after for before, after, _ in result.scores.values())

@@ -9,7 +9,8 @@ Layout::
 Protocol, our own, for masks are public where true tracks are not: points on a grid inside each object's mask of the
 first frame, a few pixels from its edge, so that no truth of motion is needed to choose them; they are followed, and
 wherever a point is said to be seen it has to lie on the mask of the same object. Points that are said to be hidden do
-not count, so what share was said to be seen is told as well; nor do those on void, of which nobody says what it is. The test sets have masks of the first frame alone.
+not count, so what share was said to be seen is told as well; nor do those on void, of which nobody says what it is. The
+test sets have masks of the first frame alone.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ first: ``individuals``::
     labeled-data/clip1/img0000.png,21.5,265.4,,   labeled-data,clip1,img0000.png,21.5,265.4,,
 
 Empty cells are points that nobody marked; a place may lie beyond the edges of its image. Windows writes back-slashes
-into paths. The HDF5 file holds the same table under ``df_with_missing``, or under ``keypoints`` where the newer labelling
-window wrote it, as a PyTables table (older) or as arrays (newer); h5py reads both, without pandas.
+into paths. The HDF5 file holds the same table under ``df_with_missing``, or under ``keypoints`` where the newer
+labelling window wrote it, as a PyTables table (older) or as arrays (newer); h5py reads both, without pandas.
 """
 
 from __future__ import annotations

@@ -47,9 +47,7 @@ def evaluate_tracks(
     videos, names = benchmark.videos(), set[str]()
 
     def table() -> TrackTable:
-        return TrackTable(
-            benchmark.title, benchmark.columns, rows, dict(skipped + benchmark.skipped), benchmark.notes
-        )
+        return TrackTable(benchmark.title, benchmark.columns, rows, dict(skipped + benchmark.skipped), benchmark.notes)
 
     for video in with_progress(videos, benchmark.title) if progress else videos:
         if video.name in names:

@@ -30,8 +30,8 @@ def check_places(xy: Tensor, size: tuple[int, int], source: str) -> None:
     far = xy[beyond.any(dim=-1)]
     if len(far):
         raise BenchmarkError(
-            f"{source}: a point at x {far[0, 0]:g}, y {far[0, 1]:g}, but the frames have {width} x {height} pixels; get "
-            "labels and frames from one release"
+            f"{source}: a point at x {far[0, 0]:g}, y {far[0, 1]:g}, but the frames have {width} x {height} pixels; "
+            "get labels and frames from one release"
         )
 
 

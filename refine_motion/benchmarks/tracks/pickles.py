@@ -2,8 +2,8 @@
 
 A pickle is a program: it may call any function of any module. Here it may name only what NumPy's arrays, types and
 scalars are made of, and even those are not called: the pieces are taken down, checked, and put together by us. What is
-left are arrays and plain values: dict, list, tuple, str, bytes, int, float, bool, None. No more memory is taken than the
-file has bytes.
+left are arrays and plain values: dict, list, tuple, str, bytes, int, float, bool, None. No more memory is taken than
+the file has bytes.
 """
 
 from __future__ import annotations

@@ -192,8 +192,8 @@ class TrackTable:
             lost = sum(row.is_lost(column.score) for row in self.rows)
             if lost:
                 lines.append(
-                    f"{column.heading} is infinite on {lost} of {len(self.rows)} videos, where a model says places that "
-                    "are no numbers: its difference has no interval."
+                    f"{column.heading} is infinite on {lost} of {len(self.rows)} videos, where a model says places "
+                    "that are no numbers: its difference has no interval."
                 )
         lines += [f"Skipped: {count} {reason}." for reason, count in self.skipped.items()]
         if len(self.rows) > _MOST_ROWS:

@@ -63,9 +63,8 @@ def test_rows_mean_and_interval(moves, tmp_path: Path, capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     assert "Made [up]" in text
     assert (
-        "ATE px against before: -4.00, 95% interval -4.00 to -4.00 (3 recordings resampled; of so few it is rough, and rather "
-        "too narrow; lower is better)"
-        in " ".join(text.split())
+        "ATE px against before: -4.00, 95% interval -4.00 to -4.00 (3 recordings resampled; of so few it is rough, and "
+        "rather too narrow; lower is better)" in " ".join(text.split())
     )
     table.to_csv(tmp_path / "out/table.csv")
     with (tmp_path / "out/table.csv").open(newline="") as file:

@@ -107,7 +107,7 @@ def test_code_is_named_and_not_run(tmp_path: Path) -> None:
         b"p1\nI00\nVA\ntb(I1\n(I2\ntg1\nI00\nVAA\ntb.",
         # Entries of no size, of which an array of any shape needs no byte.
         b"cnumpy\ndtype\n(VS0\nI0\nI1\ntR.",
-        # Tuples within tuples as a key, as SETITEM, SETITEMS and DICT write it: Python dies when it hashes enough of them.
+        # Tuples within tuples as a key, as SETITEM, SETITEMS and DICT write it: Python dies when it hashes them.
         b"\x80\x02}" + b"N" + b"\x85" * 1_000_000 + b"Ns.",
         b"\x80\x02}(" + b"N" + b"\x85" * 1_000_000 + b"Nu.",
         b"(" + b"N" + b"\x85" * 1_000_000 + b"Nd.",
