@@ -140,6 +140,8 @@ class RefineCLI(LightningCLI):
             return
         if ckpt_path is not None:
             raise ConfigError("--ckpt_path is of one run; several (refine.unit, refine.rounds) go on by themselves")
+        if plan.unit == "video" and datamodule.asked_for:
+            raise ConfigError("data.own_points are of one video: leave refine.unit at folder, and give that video")
         shared = ["--data.labels", str(datamodule.labels), "--data.cache", str(datamodule.cache)]
 
         def one(run: Run) -> RefineResult:

@@ -53,22 +53,23 @@ def read_points(path: str | Path) -> Points:
             if len(set(columns)) < len(columns):
                 raise ConfigError(f"{path}: a column is there twice: {', '.join(columns)}")
             rows.fieldnames = columns
-            entries = list(rows)
+            # Blank lines are no rows, but lines.
+            entries = [(rows.line_num, row) for row in rows]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(f"{path}: cannot be read as a CSV file ({reason})") from error
     if not entries:
         raise ConfigError(f"{path}: holds no point; write a line frame,x,y for each")
-    long = [line for line, row in enumerate(entries, start=2) if None in row]
+    long = [line for line, row in entries if None in row]
     if long:
         raise ConfigError(f"{path}: line {long[0]} has more cells than columns; write decimals with a point")
-    names = [row.get("point") or str(number) for number, row in enumerate(entries)]
+    names = [row.get("point") or str(number) for number, (_, row) in enumerate(entries)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ConfigError(
             f"{path}: several points are called {twice[0]!r}; give each a name of its own, or none a name"
         )
-    queries = [[_value(path, line, row, name) for name in _NEEDED] for line, row in enumerate(entries, start=2)]
+    queries = [[_value(path, line, row, name) for name in _NEEDED] for line, row in entries]
     return Points(torch.tensor(queries), names)
 
 

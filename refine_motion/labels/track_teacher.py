@@ -188,7 +188,8 @@ class TrackTeacher:
         Args:
             frames: ``(T, 3, H, W)`` uint8, of the window and, where ``times`` are given, between its frames.
             seed: of the choice among dense places.
-            queries: ``(N, 2)`` places in the first frame, in pixels of it; None chooses them.
+            queries: ``(N, 2)`` places in the first frame, in pixels of it; None chooses them. Where they are given,
+                those that would have been chosen only tell how most of the picture moves.
             times: ``(S,)`` int64, which of the frames are those of the window; None is all of them.
 
         Returns:
@@ -210,12 +211,13 @@ class TrackTeacher:
             looks = [self._look(frames, times, text) for text in settings.views]
             # Places are on the CPU, and so is what is found about them.
             frames = frames[times].cpu()
-            if queries is None:
-                asked = seed_queries(frames, settings.queries, settings.seeds)
-            else:
-                asked = resize_places(queries, native, size)
+            asked = seed_queries(frames, settings.queries, settings.seeds)
             label = self._follow(frames, looks, asked)
-            if queries is not None or not settings.dense:
+            if queries is not None:
+                # A few named points may all be of one thing, whose motion would pass for that of the camera.
+                own = self._follow(frames, looks, resize_places(queries, native, size))
+                return replace(own, motion=label.dominant)
+            if not settings.dense:
                 return label
             more = self._dense(label, size, asked, seed)
             return _joined(label, self._follow(frames, looks, more)) if len(more) else label

@@ -33,7 +33,9 @@ class TrackWindow:
     def key(self) -> ClipKey:
         """The name of its tracks in a label store."""
         frames = self.clip.frames[::-1] if self.backward else self.clip.frames
-        asked = hashlib.sha256(repr(self.queries).encode()).hexdigest()[:16] if self.queries else ""
+        # Labels of another kind, which took the motion of the points for the camera's, have another name.
+        about = repr(("camera", self.queries))
+        asked = hashlib.sha256(about.encode()).hexdigest()[:16] if self.queries else ""
         return ClipKey(self.clip.video.key, frames, asked)
 
     def label_keys(self) -> list[ClipKey]:

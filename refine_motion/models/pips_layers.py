@@ -126,7 +126,11 @@ class DeltaBlock(nn.Module):
             ``(M, S, 2 + C)``.
         """
         x = torch.cat((features, correlations, embed(motion).to(features.dtype)), dim=-1)
-        return self.to_delta(x).unflatten(1, (self.frames, self.outputs))
+        hidden = self.to_delta[:-1](x)
+        # Half precision has steps of an eighth of a cell at 16 cells, which is half a pixel.
+        with torch.autocast(hidden.device.type, enabled=False):
+            change = self.to_delta[-1](hidden.to(self.to_delta[-1].weight.dtype))
+        return change.unflatten(1, (self.frames, self.outputs))
 
 
 def embed(xyz: Tensor) -> Tensor:

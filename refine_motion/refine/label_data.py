@@ -107,6 +107,7 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         self.windows: list[Any] = []
         self._held: HeldOut[Any] = HeldOut([], ([], []))
         self._lost = 0
+        self._found: tuple[Any, HeldOut[Any], WeightedLabels[Key, Kind]] | None = None
         # Epoch, and batches of it that have been trained on; how many there are in an epoch.
         self._position, self._batches = (0, 0), 0
 
@@ -166,9 +167,12 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         """Cut the videos into windows; those that give none join the rejected ones, with the reason."""
         large = [v for v in index.videos if min(self.shown_size(v)) >= self.min_side]
         windows = self.plan(large) if large else []
-        used = {window.clip.video.path for window in windows}
+        used, enough = {window.clip.video.path for window in windows}, {v.path for v in large}
         unused = [
-            (v.path, self.too_short(v) if v in large else f"{v.width}x{v.height}: a side is below {self.min_side} px")
+            (
+                v.path,
+                self.too_short(v) if v.path in enough else f"{v.width}x{v.height}: a side is below {self.min_side} px",
+            )
             for v in index.videos
             if v.path not in used
         ]
@@ -259,7 +263,12 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         return [found for window in self.windows if (found := window.only(wanted)) is not None]
 
     def _split(self) -> tuple[HeldOut[Any], WeightedLabels[Key, Kind]]:
-        """Training and held-out windows, without what could not be labelled, and the labels of all."""
+        """Training and held-out windows, without what could not be labelled, and the labels of all.
+
+        Looked up once after stage 1: every label is a file.
+        """
+        if self._found is not None and self._found[0] is self._store:
+            return self._found[1:]
         missing = {key for key, _ in self._store.missing(self.label_keys())}
         if missing:
             rank_zero_info(f"{len(missing)} of {len(self.label_keys())} {self.unit} have no label and are left out")
@@ -272,7 +281,8 @@ class LabelDataModule(LightningDataModule, Generic[Key, Kind]):
         if any(2 * len(left) < len(part) for left, part in zip((split.training, *split.halves), planned, strict=True)):
             # Most of a part could not be labelled: what is left is parted anew.
             split = self.hold_out(self._only(labelled))
-        return split, WeightedLabels(self._store, self.filters, keys)
+        self._found = self._store, split, WeightedLabels(self._store, self.filters, keys)
+        return self._found[1:]
 
 
 def loading_timeout(workers: int) -> float:

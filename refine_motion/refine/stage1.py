@@ -94,9 +94,11 @@ def label_videos(
         summary = summarise(store, labelled, data.filters)
     console.print(summary.table())
     console.print(data.held_out(), markup=False, soft_wrap=True)
-    if summary.kept_share == 0 and summary.read == len(labelled):
+    if summary.kept_share == 0:
+        looked_at = "" if summary.read == len(labelled) else f" of the {summary.read} {data.unit} that were looked at"
         raise LabelError(
-            f"{data.labels}: the filters keep none of the stored labels; loosen data.filters (their rule `cycle` first)"
+            f"{data.labels}: the filters keep none of the stored labels{looked_at}; loosen data.filters (their rule "
+            "`cycle` first)"
         )
     return store, summary
 

@@ -20,6 +20,9 @@ from refine_motion.refine.track_datamodule import TrackDataModule
 from refine_motion.refine.track_module import TrackRefineModule
 from refine_motion.refine.trainer import RefineTrainer
 
+# A step on whole frames of 1080p takes some 17 GB.
+_LABELS = TrackLabelSettings(views=TRACK_VIEWS, size=(288, 512), enlarge=False)
+
 
 def refine_tracks(
     videos: str | Path,
@@ -33,7 +36,7 @@ def refine_tracks(
     ema: float = 0.0,
     augment: ClipAugmentation = ClipAugmentation(),  # noqa: B008  (frozen)
     filters: dict[str, LabelRule] | None = None,
-    settings: TrackLabelSettings = TrackLabelSettings(views=TRACK_VIEWS),  # noqa: B008  (frozen)
+    settings: TrackLabelSettings = _LABELS,
     made_share: float = 0.3,
     seed: int = 0,
     accelerator: str = "auto",
@@ -58,7 +61,7 @@ def refine_tracks(
         ema: decay per step of a running mean of the weights, one more candidate; 0 keeps none.
         augment: strength of the student's augmentation.
         filters: which tracks to train on, by any name; None takes those of :mod:`refine_motion.labels.track_recipe`.
-        settings: how labels are made.
+        settings: how labels are made; as it is, on frames of 288x512 pixels at most.
         made_share: of the samples, that are made of pieces of the frames; see :class:`TrackDataModule`.
         seed: seed of order, choice and augmentation.
         accelerator: as of ``lightning.pytorch.Trainer``.

@@ -17,9 +17,11 @@ from refine_motion.labels.points_file import read_points
 from refine_motion.labels.select import LabelRule
 from refine_motion.labels.track_codec import TrackLabel
 from refine_motion.labels.track_recipe import track_filters
+from refine_motion.labels.track_rules import LeastKnown
 from refine_motion.labels.track_store import ClipKey
 from refine_motion.labels.track_teacher import TrackTeacher
 from refine_motion.labels.track_windows import TrackWindow, plan_track_windows, windows_of_points
+from refine_motion.motion.grid import resize_places
 from refine_motion.refine.holdout import PARTS, HeldOut, Part
 from refine_motion.refine.holdout_spans import hold_out_spans
 from refine_motion.refine.label_data import LabelDataModule, loading_timeout
@@ -29,6 +31,8 @@ from refine_motion.video.info import VideoInfo
 
 # Windows whose tracks tell how fast what is learnt from moves.
 _LOOKED_AT = 32
+# Held-out windows that are measured along the training, here and there: three models see each of them.
+_MEASURED = 64
 
 
 class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
@@ -43,8 +47,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         seconds_per_step: thin the videos out to this time step instead.
         stride: steps from the start of one window to the next.
         backward: use every window a second time, back in time.
-        own_points: CSV file with ``frame,x,y`` of points to label, of the only video; None chooses them. Windows begin
-            at these frames, forward and back in time.
+        own_points: CSV file with ``frame,x,y`` of points to label, these alone, of the only video; None chooses them.
+            Windows begin at these frames, forward and back in time.
         max_windows: at most so many windows, spread over the videos, before any are held out; of points of your own,
             all are used.
         holdout: share of the time kept to judge by, less where that would leave less than half of the windows to train
@@ -147,7 +151,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
             if self.shown_size(video) != self.shown_size(first):
                 raise ConfigError(
                     f"data.batch_size is {self.batch_size}, but {first.path} has {first.width}x{first.height} pixels "
-                    f"and {video.path} {video.width}x{video.height}: set label.size, or batch_size 1"
+                    f"and {video.path} {video.width}x{video.height}: set batch_size 1, or a label.size of their ratio "
+                    "with label.enlarge"
                 )
 
     def thin_out(self, windows: list[TrackWindow]) -> list[TrackWindow]:
@@ -161,7 +166,8 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
 
     def too_short(self, video: VideoInfo) -> str:
         """See :class:`LabelDataModule`."""
-        return f"no shot of its {video.frames} frames holds {self.frames} frames {min(self.frame_steps)} apart"
+        step = min(self.frame_steps) if self.seconds_per_step is None else f"{self.seconds_per_step:g} s"
+        return f"no shot of its {video.frames} frames holds {self.frames} frames {step} apart"
 
     def shown_size(self, video: VideoInfo) -> tuple[int, int]:
         """See :class:`LabelDataModule`."""
@@ -187,8 +193,11 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         if self.own_points is None or blocks is None or self.index is None:
             return line
         (video,) = self.index.videos
-        x, y = self.own_points[:, 1:].round().long().unbind(dim=1)
-        choose, decide = (int(blocks.judged((video.height, video.width), (part,))[y, x].sum()) for part in PARTS)
+        # Blocks are of the frames as they are shown.
+        shown = self.shown_size(video)
+        places = resize_places(self.own_points[:, 1:], (video.height, video.width), shown)
+        x, y = places.round().long().clamp(min=0).unbind(dim=1)
+        choose, decide = (int(blocks.judged(shown, (part,))[y, x].sum()) for part in PARTS)
         line += f": {choose} of your points to choose weights by, {decide} to decide by"
         if min(choose, decide) < 2:
             line += ", too few to tell what is better: name more points, or the original weights will be kept"
@@ -217,11 +226,11 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
         )
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
-        """Held-out windows, one by one, where there are any."""
+        """Held-out windows, one by one and not too many, where there are any."""
         split, _ = self._split()
         if not split.windows:
             return []
-        dataset = HeldOutTracks(self._source(split.windows, "judged"))
+        dataset = HeldOutTracks(self._source(split.windows, "judged"), _MEASURED)
         workers = min(self.num_workers, 1)
         return [
             DataLoader(
@@ -274,4 +283,6 @@ class TrackDataModule(LabelDataModule[ClipKey, TrackLabel]):
             regions = {"training": split.blocks.training, "judged": split.blocks.judged}
             regions |= {part: partial(split.blocks.judged, parts=(part,)) for part in PARTS}
             region = regions[use]
-        return TrackSource(windows, labels, self.points, self.seed, self._shown_size, region)
+        # A region cuts tracks after the rules have looked at them.
+        least = max([2, *(rule.frames for rule in self.filters if isinstance(rule, LeastKnown))])
+        return TrackSource(windows, labels, self.points, self.seed, self._shown_size, region, least)

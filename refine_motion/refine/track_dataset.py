@@ -23,6 +23,8 @@ from refine_motion.video.reader import read_frames
 
 # Windows besides its own that a made clip takes pieces from.
 _OTHERS = 2
+# Windows that are looked at for one with a track.
+_TRIES = 16
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class TrackSource:
         shown_size: of a frame size ``(H, W)``, to which it is brought; None leaves frames as they are.
         region: of a frame size ``(H, W)``, where tracks that begin there count as long as they stay there, ``(H, W)``
             bool; None is everywhere.
+        least: frames in which a track has to be known to weigh anything, the first one included.
     """
 
     windows: Sequence[TrackWindow]
@@ -45,6 +48,7 @@ class TrackSource:
     seed: int
     shown_size: Callable[[tuple[int, int]], tuple[int, int]] | None = None
     region: Callable[[tuple[int, int]], Tensor] | None = None
+    least: int = 2
 
     def read(self, number: int) -> tuple[Tensor, TrackLabel, Tensor]:
         """Frames ``(S, 3, H, W)`` uint8 in the size and order of the tracks, the tracks, and weights ``(N,)`` of them.
@@ -53,13 +57,22 @@ class TrackSource:
             VideoError: frames cannot be read.
             LabelError: a label is missing or damaged.
         """
-        window = self.windows[number]
-        label, weight = self.labels.read(window.key, sample_seed(self.seed, 0, window.key))
+        window, (label, weight) = self.windows[number], self.tracks(number)
         frames = resize_frames(read_frames(window.clip.video, window.clip.frames), label.size)
+        return frames.flip(0) if window.backward else frames, label, weight
+
+    def tracks(self, number: int) -> tuple[TrackLabel, Tensor]:
+        """The tracks of a window, and weights ``(N,)`` of them.
+
+        Raises:
+            LabelError: a label is missing or damaged.
+        """
+        key = self.windows[number].key
+        label, weight = self.labels.read(key, sample_seed(self.seed, 0, key))
         if self.region is not None:
             label = while_inside(label, self.region(label.size))
-            weight = weight * (label.known.sum(dim=0) > 1)
-        return frames.flip(0) if window.backward else frames, label, weight
+            weight = weight * (label.known.sum(dim=0) >= self.least)
+        return label, weight
 
     def picture(self, number: int) -> Tensor:
         """First frame of a window, ``(3, H, W)`` uint8.
@@ -76,6 +89,8 @@ class TrackSource:
 
 class TrackSamples(Dataset[dict[str, Any]]):
     """Whole windows, each with tracks that are drawn anew in every epoch, as often as they weigh; see :func:`drawn`.
+
+    In place of a window of which the rules keep nothing another one is taken, as in the published training.
 
     Args:
         source: what to take from.
@@ -94,9 +109,10 @@ class TrackSamples(Dataset[dict[str, Any]]):
 
         Tracks are fewer than wanted where fewer weigh anything: the last ones are valid in no frame.
         """
-        window = self.source.windows[request.number]
-        frames, label, weight = self.source.read(request.number)
-        seed = sample_seed(self.source.seed, request.epoch, window.key)
+        seed = sample_seed(self.source.seed, request.epoch, self.source.windows[request.number].key)
+        number = self._with_tracks(request.number, seed ^ 4)
+        window = self.source.windows[number]
+        frames, label, weight = self.source.read(number)
         generator = torch.Generator().manual_seed(seed ^ 1)
         chosen = drawn(weight, self.source.points, generator)
         first, last = window.key.frames[0], window.key.frames[-1]
@@ -106,6 +122,15 @@ class TrackSamples(Dataset[dict[str, Any]]):
         if chance < self.made_share:
             frames, sample = self._made(frames[0], len(frames), seed ^ 3)
         return {"frames": frames, **sample, **about}
+
+    def _with_tracks(self, number: int, seed: int) -> int:
+        """A window with a track to learn from: this one, or another; after some tries, whatever it is."""
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(_TRIES):
+            if (self.source.tracks(number)[1] > 0).any():
+                break
+            number = int(torch.randint(len(self), (1,), generator=generator))
+        return number
 
     def _made(self, frame: Tensor, length: int, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Frames and tracks of a made clip, in which a frame is the background."""

@@ -161,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--domains", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[3, 4, 5])
     parser.add_argument(
-        "--ranked", nargs="*", type=int, default=[3], help="seeds of which every candidate is judged by truth"
+        "--ranked", nargs="*", type=int, default=[5], help="seeds of which every candidate is judged by truth"
     )
     parser.add_argument("--minutes", type=float, default=19.5, help="of the demo, whose steps are taken")
     parser.add_argument("--clips", type=int, default=12, help="to learn from")

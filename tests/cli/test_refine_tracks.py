@@ -93,3 +93,14 @@ def test_fit_refines_tracks(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["steps"] == 1
     assert load_model(None, tmp_path / "run" / result["weights"]["refined"]).name == "pips_small"
+
+
+def test_points_of_ones_own_are_of_one_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model for each video would take the same points in all of them."""
+    (tmp_path / "points.csv").write_text("frame,x,y\n0,20,20\n")
+    words = ["--data.videos", str(tmp_path), "--data.own_points", str(tmp_path / "points.csv")]
+    words += ["--model.weights", "embedded_pips", "--model.linked", "null", "--label.views", "[1x]"]
+    words += ["--refine.unit", "video", "--workdir", str(tmp_path / "run")]
+    assert main(["fit", "--config", str(CONFIGS / "tracks_cpu.yaml"), *words]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "data.own_points are of one video: leave refine.unit at folder" in line

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from refine_motion.labels.track_windows import TrackWindow
 from refine_motion.refine.holdout import PARTS, Blocks
-from refine_motion.refine.track_dataset import drawn, while_inside
+from refine_motion.refine.track_dataset import TrackSamples, TrackSource, drawn, while_inside
+from refine_motion.video.clips import Clip
 from tests.labels.made_tracks import made_tracks, straight
 
 SIZE = (256, 448)
@@ -92,3 +97,46 @@ def test_on_average_every_track_has_its_share() -> None:
     weight = torch.tensor([3.0, 1.0, 0.5, 0.5] + 5 * [1.0])
     times = sum(drawn(weight, 4, torch.Generator().manual_seed(seed)).bincount(minlength=9) for seed in range(2000))
     torch.testing.assert_close(times / 2000, 0.4 * weight, atol=0.04, rtol=0)
+
+
+class Told(TrackSource):
+    """Of the windows 0, 1, … some have tracks; no file is read."""
+
+    def tracks(self, number: int) -> tuple[Any, Tensor]:
+        return None, torch.tensor([0.0, 1.0 * (number in (2, 5))])
+
+
+@given(st.integers(0, 7), st.integers(0, 2**31))
+@settings(deadline=None)
+def test_another_window_is_taken_where_the_rules_keep_nothing(number: int, seed: int) -> None:
+    samples = TrackSamples(Told([None] * 8, None, 1, 0))  # type: ignore[list-item, arg-type]
+    found = samples._with_tracks(number, seed)
+    assert found == samples._with_tracks(number, seed)
+    # One of four has tracks; with so many tries another one is hardly ever what is left.
+    if number in (2, 5):
+        assert found == number
+    none = TrackSamples(Told([None] * 2, None, 1, 0))  # type: ignore[list-item, arg-type]
+    assert none._with_tracks(1, seed) in (0, 1)
+
+
+def test_nearly_all_of_the_windows_that_are_taken_have_tracks() -> None:
+    samples = TrackSamples(Told([None] * 8, None, 1, 0))  # type: ignore[list-item, arg-type]
+    found = [samples._with_tracks(number, seed) for number in range(8) for seed in range(20)]
+    assert sum(number in (2, 5) for number in found) > 150
+    assert set(found) >= {2, 5}
+
+
+def test_tracks_that_leave_their_region_have_to_be_known_as_often_as_the_rules_ask() -> None:
+    x = torch.tensor([[50, 50, 50, 50], [90, 98, 106, 114]]).T.float()
+    label = made_tracks(torch.stack((x, torch.full_like(x, 20.0)), dim=-1))
+
+    class Labels:
+        def read(self, key: object, seed: int) -> tuple[Any, Tensor]:
+            return label, torch.ones(2)
+
+    region = torch.zeros(SIZE, dtype=torch.bool)
+    region[:, :100] = True
+    window = TrackWindow(Clip(SimpleNamespace(key="a"), (0, 1, 2, 3)))  # type: ignore[arg-type]
+    for least, weights in ((2, [1, 1]), (3, [1, 0])):
+        source = TrackSource([window], Labels(), 2, 0, None, lambda size: region, least)  # type: ignore[arg-type]
+        assert source.tracks(0)[1].tolist() == weights

@@ -1,27 +1,32 @@
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from refine_motion.benchmarks.synthetic.clip import write_clip
-from refine_motion.errors import ConfigError
+from refine_motion.errors import ConfigError, LabelError
 from refine_motion.labels.adaptive import AdaptiveCycle
 from refine_motion.labels.densify import Densify
 from refine_motion.labels.select import CycleRule, LabelRule, SoftWeight
-from refine_motion.labels.track_rules import AllFrames
+from refine_motion.labels.track_rules import AllFrames, MinTrackSpeed
+from refine_motion.labels.track_summary import summarise_tracks
 from refine_motion.labels.track_teacher import TrackLabelSettings
 from refine_motion.models.load import load_model
 from refine_motion.models.registry import build_model
 from refine_motion.models.weights import save_weights
-from refine_motion.refine import track_dataset
+from refine_motion.refine import stage1, track_datamodule, track_dataset
 from refine_motion.refine.clip_augment import ClipAugmentation
 from refine_motion.refine.decision import IMPROVED, KEPT
 from refine_motion.refine.holdout import PARTS
@@ -131,6 +136,8 @@ def test_nothing_is_judged_on_frames_that_were_trained_on(weights: Path, tmp_pat
     # Where most of a half could not be labelled, the rest is parted anew.
     for window in found[2].windows:
         store.path(window.key).unlink()
+    # What is labelled is looked up once for each store.
+    data.store = copy.copy(store)
     assert [len(part.windows) for part in parts()] == [4, 2, 2]
 
 
@@ -187,6 +194,22 @@ def test_a_few_points_of_ones_own_are_told_that_they_prove_nothing(tmp_path: Pat
         assert int(told) == int(blocks.judged((240, 320), (part,))[::16, ::16].sum()) > 5
 
 
+def test_points_are_counted_in_the_blocks_of_the_frames_that_are_judged(tmp_path: Path) -> None:
+    """Frames are brought to another size, which has other blocks."""
+    data = points_of(tmp_path, "".join(f"9,{x},{y}\n" for x in range(0, 320, 8) for y in range(0, 240, 8)))
+    data._shown_size = lambda size: (860, 1145)
+    data._plan(VideoIndex([own_video()], []))
+    found = re.search(r"(\d+) of your points to choose weights by, (\d+) to decide by$", data.held_out())
+    assert found
+    blocks = data._held.blocks
+    assert blocks
+    x, y = (((torch.arange(0, side, 8) + 0.5) * scale - 0.5).round().long() for side, scale in (
+        (320, 1145 / 320), (240, 860 / 240)))  # fmt: skip
+    for part, told in zip(PARTS, found.groups(), strict=True):
+        region = blocks.judged((860, 1145), (part,))
+        assert int(told) == int(region[y[:, None], x[None]].sum()) > 5
+
+
 def test_points_around_which_nothing_fits_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     # Of the first shot there are three frames.
     with caplog.at_level("INFO"):
@@ -236,7 +259,7 @@ def test_batches_of_frames_of_one_size(videos: Path, weights: Path, tmp_path: Pa
     write_clip(tmp_path, 6, 20, (68, 96), pairs=0)
     for seed in (3, 4):
         (tmp_path / "videos" / f"{seed}.mp4").symlink_to(next(videos.glob(f"*{seed}.mp4")))
-    with pytest.raises(ConfigError, match=r"^data\.batch_size is 2, but [^\n]*96x64[^\n]*96x68: set label\.size, or"):
+    with pytest.raises(ConfigError, match=r"^data\.batch_size is 2, but [^\n]*96x64[^\n]*96x68: set batch_size 1, or"):
         refined(tmp_path / "videos", weights, tmp_path / "mixed", batch_size=2)
     brought = replace(SETTINGS, size=(64, 96))
     data = data_of(tmp_path / "videos", tmp_path / "brought", batch_size=2, max_windows=6)
@@ -295,3 +318,91 @@ def test_some_samples_are_made_of_the_own_frames(
 def test_a_share_of_made_motion_that_leaves_no_label_is_refused(videos: Path, tmp_path: Path, share: float) -> None:
     with pytest.raises(ConfigError, match="made_share"):
         data_of(videos, tmp_path, made_share=share)
+
+
+def test_a_video_too_short_for_its_time_step_is_told_so(tmp_path: Path) -> None:
+    data = TrackDataModule("a.mp4", seconds_per_step=1.0)
+    assert data.too_short(own_video()) == "no shot of its 40 frames holds 8 frames 1 s apart"
+
+
+def test_not_all_of_many_held_out_windows_are_measured_along_the_training(
+    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(track_datamodule, "_MEASURED", 2)
+    data = data_of(videos, tmp_path, max_windows=3)
+    label_videos(quick_trainer(), module_of(weights).labelling(SETTINGS), data)
+    (loader,) = data.val_dataloader()
+    assert len(loader) == 2
+    # What is labelled is looked up once, however often it is asked for: every label is a file.
+    monkeypatch.setattr(type(data.store), "missing", None)
+    data.train_dataloader()
+    data.held_out_samples("choose")
+
+
+def test_filters_that_keep_nothing_of_what_is_looked_at_end_a_run(
+    videos: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_of(videos, tmp_path, max_windows=3)
+    data.filters = [MinTrackSpeed(1000.0)]
+    monkeypatch.setattr(stage1, "summarise_tracks", partial(summarise_tracks, max_read=2))
+    with pytest.raises(LabelError, match="keep none of the stored labels of the 2 windows that were looked at"):
+        label_videos(quick_trainer(), module_of(weights).labelling(SETTINGS), data)
+
+
+class Losses(Callback):
+    """Notes the loss of every step, and stops before one."""
+
+    def __init__(self, stop_before: int | None = None):
+        self.stop_before, self.seen = stop_before, dict[int, float]()
+
+    def on_train_batch_start(self, trainer: Trainer, *_: object) -> None:
+        if trainer.global_step == self.stop_before:
+            raise StopError
+
+    def on_train_batch_end(self, trainer: Trainer, *_: object) -> None:
+        self.seen[trainer.global_step] = trainer.callback_metrics["train/loss"].item()
+
+
+class StopError(Exception):
+    pass
+
+
+def test_an_interrupted_run_of_tracks_ends_as_if_it_had_not_been(
+    videos: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(folder: Path, losses: Losses) -> RefineResult:
+        saving = ModelCheckpoint(folder / "checkpoints", every_n_train_steps=2, save_last=True)
+        trainer = RefineTrainer(
+            accelerator="cpu", devices=1, max_steps=5, logger=False, callbacks=[losses, saving],
+            enable_progress_bar=False, check_val_every_n_epoch=None, val_check_interval=2,
+        )  # fmt: skip
+        module, data = module_of(weights, ema=0.9), data_of(videos, tmp_path, max_windows=3, made_share=0.5)
+        return refine_once(trainer, module, data, SETTINGS, folder, selection=SelectionSettings(snapshots=0))
+
+    whole, rest = Losses(), Losses()
+    expected = run(tmp_path / "whole", whole)
+    with pytest.raises(StopError):
+        run(tmp_path / "cut", Losses(3))
+    capsys.readouterr()
+    resumed = run(tmp_path / "cut", rest)
+    assert "going on from" in capsys.readouterr().out
+    assert list(rest.seen) == [3, 4, 5]
+    assert rest.seen == pytest.approx({step: whole.seen[step] for step in rest.seen}, rel=1e-5)
+    for name, path in expected.files.items():
+        found = load_model(None, resumed.files[name]).state_dict()
+        for key, value in load_model(None, path).state_dict().items():
+            torch.testing.assert_close(found[key], value, atol=1e-6, rtol=1e-5)
+    assert resumed.outcome.decision == expected.outcome.decision
+
+
+def test_places_keep_float32_where_the_rest_is_mixed(weights: Path) -> None:
+    """Of what is corrected too: half precision has steps of half a pixel at 16 cells."""
+    module = module_of(weights, iters=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        maps = module.student.encode(torch.randint(0, 255, (8, 3, 64, 64), dtype=torch.uint8))[None]
+        assert maps.dtype == torch.bfloat16
+        found = module.student.predict(maps, torch.rand(1, 6, 2) * 63, 2, score_maps=True)
+        change = module.student.delta_block(torch.rand(3, 8, 64), torch.rand(3, 8, 196), torch.rand(3, 8, 3))
+    assert {places.dtype for places in (*found.coords, *found.score_maps, change)} == {torch.float32}
+    sum(places.sum() for places in found.coords).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in module.student.parameters())

@@ -64,6 +64,9 @@ def test_a_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbfpoint,x,y,frame\nnose,1.5,2,4\n")
     assert read_points(path).names == ["nose"]
     assert read_points(path).queries.tolist() == [[4, 1.5, 2]]
+    path.write_text("frame,x,y\n\n\n0,1.5,left\n")
+    with pytest.raises(ConfigError, match="line 4: y is 'left'"):
+        read_points(path)
 
 
 @pytest.mark.parametrize(
